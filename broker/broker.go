@@ -1,0 +1,238 @@
+package broker
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options bound what the broker keeps. The zero value of each is its default.
+type Options struct {
+	Replay  int           // bytes of a queue message kept for the next receiver: 64 KiB
+	Mailbox int           // bytes buffered per receiver of broadcasts: 1 MiB
+	Stall   time.Duration // how long a full receiver may take nothing while somebody waits on it: 30 s
+}
+
+// A Broker is a table of channels. All its methods may be called concurrently.
+type Broker struct {
+	opts   Options
+	closed chan struct{}
+	count  counters
+	ids    atomic.Uint64 // of messages
+
+	mu       sync.Mutex // guards all below, and what its comments say of other types; taken before any other lock
+	channels map[Name]*channel
+	wild     map[*Subscription]struct{} // by pattern
+	calls    map[string]*Call           // by reply id
+	seq      uint64                     // order of arrival
+	down     bool
+}
+
+// New returns a broker with no channels.
+func New(o Options) *Broker {
+	if o.Replay <= 0 {
+		o.Replay = 64 << 10
+	}
+	if o.Mailbox <= 0 {
+		o.Mailbox = 1 << 20
+	}
+	if o.Stall <= 0 {
+		o.Stall = 30 * time.Second
+	}
+	return &Broker{
+		opts:     o,
+		closed:   make(chan struct{}),
+		channels: map[Name]*channel{},
+		wild:     map[*Subscription]struct{}{},
+		calls:    map[string]*Call{},
+	}
+}
+
+// A channel exists while refs > 0. Everything in it is guarded by Broker.mu.
+type channel struct {
+	name      Name
+	refs      int
+	offers    line[*offer] // producers that wait for a receiver
+	consumers line[taker]  // receivers that wait for a producer
+	subs      []*attachment
+	pubs      map[*Publisher]struct{}
+	version   atomic.Uint64 // counts changes of subs; read without the lock
+	arrival   chan struct{} // closed when a receiver arrives; nil while nobody waits for that
+	taken     []*Call       // requests that were taken and not answered, oldest first
+}
+
+// A taker is one of the three that may stand in a line of consumers.
+type taker struct {
+	waiter *waiter     // a Receive
+	sub    *attachment // a subscription
+	answer *answer     // an Answer that waits for a request
+}
+
+// hold finds or makes the channel and keeps it. Under mu.
+func (b *Broker) hold(n Name) *channel {
+	ch := b.channels[n]
+	if ch == nil {
+		ch = &channel{name: n, pubs: map[*Publisher]struct{}{}}
+		b.channels[n] = ch
+		for s := range b.wild {
+			if s.pattern.Match(n) && s.allow(n) {
+				b.attach(s, ch)
+			}
+		}
+	}
+	ch.refs++
+	return ch
+}
+
+// release lets go of the channel; the last one to do so ends it. Under mu.
+func (b *Broker) release(ch *channel) {
+	ch.refs--
+	if ch.refs > 0 {
+		return
+	}
+	delete(b.channels, ch.name)
+	for _, a := range slices.Clone(ch.subs) {
+		b.detach(a)
+	}
+}
+
+// next returns the next place in the order of arrival. Under mu.
+func (b *Broker) next() uint64 {
+	b.seq++
+	return b.seq
+}
+
+// arrived wakes the publishers that wait for a receiver. Under mu.
+func (ch *channel) arrived() {
+	if ch.arrival != nil {
+		close(ch.arrival)
+		ch.arrival = nil
+	}
+}
+
+// waitArrival returns a channel that is closed when a receiver arrives. Under mu.
+func (ch *channel) waitArrival() <-chan struct{} {
+	if ch.arrival == nil {
+		ch.arrival = make(chan struct{})
+	}
+	return ch.arrival
+}
+
+// Close ends the broker: nothing new begins, whoever waits gets [ErrClosed].
+// What is under way may finish; a subscription with no broadcast under way ends
+// when its mailbox is empty, the others with the last of them. Close does not
+// wait, and may be called again.
+func (b *Broker) Close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.down {
+		return
+	}
+	b.down = true
+	close(b.closed)
+	for _, ch := range b.channels {
+		b.endIdle(ch)
+	}
+	for s := range b.wild {
+		if len(s.attached) == 0 {
+			s.box.end(ErrClosed, true)
+		}
+	}
+}
+
+// endIdle ends the subscriptions of a channel on which no broadcast is under
+// way, once the broker is going down. Under mu.
+func (b *Broker) endIdle(ch *channel) {
+	for p := range ch.pubs {
+		if p.open.Load() {
+			return
+		}
+	}
+	for _, a := range ch.subs {
+		a.s.box.end(ErrClosed, true)
+	}
+}
+
+// Closed is closed when the broker is going down.
+func (b *Broker) Closed() <-chan struct{} { return b.closed }
+
+// Destroy ends everybody who waits on the channel with [ErrDestroyed]; transfers
+// under way go on. It tells whether there was anybody.
+func (b *Broker) Destroy(n Name) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ch := b.channels[n]
+	if ch == nil {
+		return false
+	}
+	any := false
+	for ch.offers.head != nil {
+		any = true
+		o := ch.offers.head.v
+		ch.offers.remove(&o.node)
+		o.mu.Lock()
+		o.inLine = false
+		o.settle(ErrDestroyed)
+		o.mu.Unlock()
+	}
+	for x := ch.consumers.head; x != nil; {
+		t, next := x.v, x.next
+		any = true
+		switch {
+		case t.waiter != nil:
+			ch.consumers.remove(x)
+			t.waiter.got <- taken{err: ErrDestroyed}
+		case t.answer != nil:
+			ch.consumers.remove(x)
+			t.answer.got <- nil
+		case t.sub != nil:
+			t.sub.s.box.end(ErrDestroyed, true)
+		}
+		x = next
+	}
+	return any
+}
+
+// Each calls f for every channel that exists, in no order, with what it holds.
+// f must not call the broker and must not block.
+func (b *Broker) Each(f func(Name, Counts)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for n, ch := range b.channels {
+		f(n, ch.counts())
+	}
+}
+
+// Counts tells who is on a channel at a moment.
+type Counts struct {
+	Producers   int // queue producers that wait, and broadcast publishers
+	Consumers   int // receivers of one message that wait
+	Subscribers int // followers
+	Pipes       int // followers that are one half of a pipe
+}
+
+// Peek returns who is on the channel, and takes nothing.
+func (b *Broker) Peek(n Name) Counts {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if ch := b.channels[n]; ch != nil {
+		return ch.counts()
+	}
+	return Counts{}
+}
+
+func (ch *channel) counts() Counts {
+	c := Counts{Producers: ch.offers.n, Consumers: ch.consumers.n - len(ch.subs), Subscribers: len(ch.subs)}
+	for p := range ch.pubs {
+		if p.opts.Pipe == nil {
+			c.Producers++
+		}
+	}
+	for _, a := range ch.subs {
+		if a.s.opts.Pipe {
+			c.Pipes++
+		}
+	}
+	return c
+}

@@ -1,0 +1,243 @@
+package broker
+
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+)
+
+// A chunk is a part of a broadcast message, shared by all its receivers and by
+// the publisher that may have to hand it on. The last one to let go puts it back
+// into its pool.
+type chunk struct {
+	info  *Info
+	data  []byte
+	first bool
+	last  bool
+	cut   bool
+	class int // index of its pool
+
+	refs  atomic.Int32
+	taken atomic.Bool // some receiver wrote it
+}
+
+// Chunks are pooled by the power of two of their capacity, so that a mailbox
+// full of short lines does not pin long buffers.
+const (
+	minChunk   = 6  // 64 bytes
+	maxChunk   = 16 // 64 KiB
+	chunkBytes = 1 << maxChunk
+	chunkCost  = 96 // bytes booked for a chunk besides its buffer
+)
+
+var chunkPools [maxChunk + 1]sync.Pool
+
+// newChunk copies data, at most chunkBytes, into a chunk with one reference.
+func newChunk(info *Info, data []byte) *chunk {
+	class := minChunk
+	if len(data) > 1<<minChunk {
+		class = bits.Len(uint(len(data) - 1))
+	}
+	c, _ := chunkPools[class].Get().(*chunk)
+	if c == nil {
+		c = &chunk{data: make([]byte, 0, 1<<class), class: class}
+	}
+	c.info = info
+	c.data = append(c.data[:0], data...)
+	c.first, c.last, c.cut = false, false, false
+	c.taken.Store(false)
+	c.refs.Store(1)
+	return c
+}
+
+func (c *chunk) release() {
+	if c.refs.Add(-1) == 0 {
+		c.info = nil
+		chunkPools[c.class].Put(c)
+	}
+}
+
+// cost is what the chunk counts in a mailbox, in bytes of memory.
+func (c *chunk) cost() int { return cap(c.data) + chunkCost }
+
+// A mailbox is the bounded buffer between publishers and one receiver.
+type mailbox struct {
+	owner *Subscription // nil for a Receive
+	limit int           // bytes
+	wake  chan struct{} // wakes the receiver, capacity 1
+
+	mu     sync.Mutex
+	ring   []*chunk // chunks not handed out: n from head on, length a power of two
+	head   int
+	n      int
+	held   []*chunk // handed out, not yet written by the receiver
+	bytes  int      // cost of both
+	pushed uint64   // chunks ever put in
+	took   uint64   // chunks ever written by the receiver
+	ended  error    // no more comes in
+	left   bool     // and nobody takes out what is inside
+	space  chan struct{}
+}
+
+func (m *mailbox) init(limit int, wake chan struct{}) {
+	m.limit, m.wake = limit, wake
+}
+
+type pushed uint8
+
+const (
+	pushOK pushed = iota
+	pushFull
+	pushGone
+)
+
+// push puts c in without waiting. A chunk always fits into an empty mailbox.
+func (m *mailbox) push(c *chunk) (pushed, uint64) {
+	m.mu.Lock()
+	if m.ended != nil {
+		m.mu.Unlock()
+		return pushGone, 0
+	}
+	if m.bytes > 0 && m.bytes+c.cost() > m.limit {
+		m.mu.Unlock()
+		return pushFull, 0
+	}
+	c.refs.Add(1)
+	if m.n == len(m.ring) {
+		m.grow()
+	}
+	m.ring[(m.head+m.n)&(len(m.ring)-1)] = c
+	m.n++
+	m.bytes += c.cost()
+	m.pushed++
+	seq := m.pushed
+	m.mu.Unlock()
+	signal(m.wake)
+	return pushOK, seq
+}
+
+func (m *mailbox) grow() {
+	ring := make([]*chunk, max(8, 2*len(m.ring)))
+	for i := range m.n {
+		ring[i] = m.ring[(m.head+i)&(len(m.ring)-1)]
+	}
+	m.ring, m.head = ring, 0
+}
+
+// pop hands out the oldest chunk, or nil. Under mu.
+func (m *mailbox) pop() *chunk {
+	if m.n == 0 {
+		return nil
+	}
+	c := m.ring[m.head]
+	m.ring[m.head] = nil
+	m.head = (m.head + 1) & (len(m.ring) - 1)
+	m.n--
+	m.held = append(m.held, c)
+	return c
+}
+
+// written books all that was handed out as written and tells publishers that
+// wait for space. Under mu.
+func (m *mailbox) written() {
+	if len(m.held) == 0 {
+		return
+	}
+	for i, c := range m.held {
+		c.taken.Store(true)
+		m.bytes -= c.cost()
+		m.took++
+		c.release()
+		m.held[i] = nil
+	}
+	m.held = m.held[:0]
+	m.spaced()
+}
+
+func (m *mailbox) spaced() {
+	if m.space != nil {
+		close(m.space)
+		m.space = nil
+	}
+}
+
+// one is for a mailbox with a single message: it books the last chunk as written
+// and hands out the next. With nothing there it returns why no more comes, or
+// neither.
+func (m *mailbox) one() (*chunk, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.written()
+	if c := m.pop(); c != nil {
+		return c, nil
+	}
+	return nil, m.ended
+}
+
+// end lets nothing more come in. With keep, what is inside is still handed out
+// before err; without, it is dropped.
+func (m *mailbox) end(err error, keep bool) {
+	m.mu.Lock()
+	if m.ended == nil {
+		m.ended = err
+	}
+	if !keep {
+		m.left = true
+		m.drop()
+	}
+	m.spaced()
+	m.mu.Unlock()
+	signal(m.wake)
+}
+
+// drop lets go of what was not handed out. Under mu.
+func (m *mailbox) drop() {
+	for m.n > 0 {
+		c := m.ring[m.head]
+		m.ring[m.head] = nil
+		m.head = (m.head + 1) & (len(m.ring) - 1)
+		m.n--
+		m.bytes -= c.cost()
+		c.release()
+	}
+}
+
+// leave is the receiver's last call: what it holds and what waits is let go,
+// unwritten unless ok.
+func (m *mailbox) leave(ok bool) {
+	m.mu.Lock()
+	m.left = true
+	if m.ended == nil {
+		m.ended = errLeft
+	}
+	if ok {
+		m.written()
+	}
+	for i, c := range m.held {
+		m.bytes -= c.cost()
+		c.release()
+		m.held[i] = nil
+	}
+	m.held = m.held[:0]
+	m.drop()
+	m.spaced()
+	m.mu.Unlock()
+}
+
+// live tells whether push can succeed, now or after a wait.
+func (m *mailbox) live() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ended == nil
+}
+
+// position returns how far the receiver is, whether it is gone, and a channel
+// that is closed when either changes.
+func (m *mailbox) position() (took uint64, gone bool, change <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.space == nil {
+		m.space = make(chan struct{})
+	}
+	return m.took, m.left || m.ended != nil && m.n == 0 && len(m.held) == 0, m.space
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// config is everything 'patchwork start' can be told. Its values have been
+// checked: no part of the relay has to look again.
+type config struct {
+	port, sshPort  int    // 0 picks a free one, -1 is off
+	bind           string // host or address without a port, "" is every address
+	dataDir        string // "" is the default of [stateDir]
+	logLevel       slog.Level
+	logFormat      string // "text" or "json"
+	logSource      bool
+	heartbeat      time.Duration // 0 is off
+	writeTimeout   time.Duration
+	requestTimeout time.Duration // 0 is none
+	rateLimit      float64       // requests a second and address, 0 is off
+	drainTimeout   time.Duration
+	stallLimit     time.Duration
+	sshMaxConns    int
+	maxWaiting     int
+	trustedProxies []netip.Prefix
+	replayBuffer   int // bytes
+	mailbox        int // bytes
+}
+
+// option is one setting of the relay. From it come the flag --name, the
+// environment variable and the key of the configuration file.
+type option struct {
+	name     string
+	fallback string // the value when nobody says anything, as one would write it
+	shown    string // what help says about the fallback when it is not a fixed text
+	usage    string // `backquotes` name the value in the help
+	boolean  bool   // --name alone means true
+	set      func(*config, string) error
+}
+
+// env is the option's environment variable: --ssh-port is SSH_PORT.
+func (o option) env() string {
+	return strings.ToUpper(strings.ReplaceAll(o.name, "-", "_"))
+}
+
+// configOption names the file; it is the one option the file cannot hold.
+var configOption = option{name: "config", usage: "YAML `FILE` with these same names as keys; flag beats environment beats file"}
+
+// options is the one table of settings. Adding one is a line here and a field
+// of config.
+var options = []option{
+	{name: "port", fallback: "8080", usage: "HTTP `PORT`; 0 picks a free one, -1 is off",
+		set: field(port, func(c *config) *int { return &c.port })},
+	{name: "ssh-port", fallback: "2222", usage: "SSH `PORT`; 0 picks a free one, -1 is off",
+		set: field(port, func(c *config) *int { return &c.sshPort })},
+	{name: "bind", shown: "every address", usage: "`ADDRESS` both doors listen on",
+		set: field(host, func(c *config) *string { return &c.bind })},
+	{name: "data-dir", shown: "$XDG_STATE_HOME/patchwork, else ~/.local/state/patchwork", usage: "`DIR` that keeps the host key",
+		set: field(text, func(c *config) *string { return &c.dataDir })},
+	{name: "log-level", fallback: "info", usage: "`LEVEL`: debug, info, warn or error",
+		set: field(level, func(c *config) *slog.Level { return &c.logLevel })},
+	{name: "log-format", fallback: "text", usage: "`FORMAT`: text or json",
+		set: field(oneOf("text", "json"), func(c *config) *string { return &c.logFormat })},
+	{name: "log-source", fallback: "false", usage: "log file and line of each entry", boolean: true,
+		set: field(boolean, func(c *config) *bool { return &c.logSource })},
+	{name: "heartbeat", fallback: "15s", usage: "`DURATION` between signs of life to a waiting client, 0 is off",
+		set: field(duration, func(c *config) *time.Duration { return &c.heartbeat })},
+	{name: "write-timeout", fallback: "60s", usage: "`DURATION` after which a client that takes nothing is cut off",
+		set: field(positive, func(c *config) *time.Duration { return &c.writeTimeout })},
+	{name: "request-timeout", fallback: "0", usage: "`DURATION` a request may wait for its other side, 0 is without end",
+		set: field(duration, func(c *config) *time.Duration { return &c.requestTimeout })},
+	{name: "rate-limit", fallback: "10", usage: "`REQUESTS` a second and client address without credentials, 0 is off",
+		set: field(rate, func(c *config) *float64 { return &c.rateLimit })},
+	{name: "drain-timeout", fallback: "30s", usage: "`DURATION` that transfers under way have to finish at shutdown",
+		set: field(duration, func(c *config) *time.Duration { return &c.drainTimeout })},
+	{name: "stall-limit", fallback: "30s", usage: "`DURATION` after which a subscriber that holds others back is cut off",
+		set: field(positive, func(c *config) *time.Duration { return &c.stallLimit })},
+	{name: "ssh-max-conns", fallback: "1000", usage: "`NUMBER` of SSH connections one address may hold",
+		set: field(count, func(c *config) *int { return &c.sshMaxConns })},
+	{name: "max-waiting", fallback: "10000", usage: "`NUMBER` of waiting requests one address may hold",
+		set: field(count, func(c *config) *int { return &c.maxWaiting })},
+	{name: "trusted-proxies", shown: "none", usage: "`CIDRS`, comma separated, whose X-Forwarded-For is believed",
+		set: field(prefixes, func(c *config) *[]netip.Prefix { return &c.trustedProxies })},
+	{name: "replay-buffer", fallback: "64KiB", usage: "`SIZE` up to which a message can go to a next receiver when one fails",
+		set: field(size, func(c *config) *int { return &c.replayBuffer })},
+	{name: "mailbox", fallback: "1MiB", usage: "`SIZE` of what may wait for one slow subscriber",
+		set: field(size, func(c *config) *int { return &c.mailbox })},
+}
+
+// field makes a setter from a parser and the place its value goes to.
+func field[T any](parse func(string) (T, error), at func(*config) *T) func(*config, string) error {
+	return func(c *config, s string) error {
+		v, err := parse(s)
+		if err != nil {
+			return err
+		}
+		*at(c) = v
+		return nil
+	}
+}

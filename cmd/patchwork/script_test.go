@@ -1,0 +1,71 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain makes this test binary the commands that the scripts run: patchwork
+// itself, built like the test with or without the race detector, and a small
+// WebSocket client, which no Linux distribution has under one name.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"patchwork": main,
+		"ws":        websocketMain,
+	})
+}
+
+// TestScripts runs testdata/script/*.txtar against a relay of their own each,
+// with the ssh and curl of the machine. What the scripts may use beyond the
+// language of testscript is listed in testdata/script/README.
+func TestScripts(t *testing.T) {
+	needTools(t)
+	// A script is a relay and several clients; more of them at once than this
+	// would measure the machine and not the relay.
+	turns := make(chan struct{}, 4)
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			turns <- struct{}{}
+			env.Defer(func() { <-turns })
+			return setupClients(env)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"relay":   cmdRelay,
+			"signal":  cmdSignal,
+			"exited":  cmdExited,
+			"waitfor": cmdWaitfor,
+			"waitlog": cmdWaitlog,
+		},
+	})
+}
+
+// needTools fails the test when a program of the machine is missing: a skipped
+// script is a claim nobody checked.
+func needTools(t *testing.T) {
+	t.Helper()
+	for _, tool := range []string{"ssh", "ssh-keygen", "curl", "bash"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Fatalf("%v; 'make test' installs what the tests need", err)
+		}
+	}
+}
+
+// setupClients gives a script two people, alice and bob, each with an SSH key,
+// and an ssh that asks nothing and leaves the user's own files alone.
+func setupClients(env *testscript.Env) error {
+	ssh, err := newSSH(filepath.Join(env.WorkDir, ".clients"))
+	if err != nil {
+		return err
+	}
+	env.Setenv("PATH", ssh.bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+	env.Values[sshKey{}] = ssh
+	env.Values[relayKey{}] = new(*relay)
+	return nil
+}

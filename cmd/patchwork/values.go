@@ -1,0 +1,130 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The parsers below read one value as people write it. Their errors complete
+// the sentence `--flag "value" …`: what it is not, and what would be right.
+
+func text(s string) (string, error) { return s, nil }
+
+func port(s string) (int, error) { return whole(s, -1, 65535) }
+
+func count(s string) (int, error) { return whole(s, 1, math.MaxInt32) }
+
+func whole(s string, least, most int) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("is not a whole number from %d to %d", least, most)
+	}
+	return n, nil
+}
+
+func boolean(s string) (bool, error) {
+	v, err := strconv.ParseBool(s)
+	if err != nil {
+		return false, errors.New("is neither true nor false")
+	}
+	return v, nil
+}
+
+func rate(s string) (float64, error) {
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
+		return 0, errors.New("is not a number of requests a second, such as 10 or 0.5, or 0 for no limit")
+	}
+	return v, nil
+}
+
+// duration reads Go's notation, or a bare number of seconds like ?timeout=.
+func duration(s string) (time.Duration, error) {
+	if _, err := strconv.ParseFloat(s, 64); err == nil {
+		s += "s"
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return 0, errors.New("is not a duration such as 15s, 2m or 1h30m")
+	}
+	return d, nil
+}
+
+func positive(s string) (time.Duration, error) {
+	d, err := duration(s)
+	if err == nil && d == 0 {
+		err = errors.New("has to be longer than nothing")
+	}
+	return d, err
+}
+
+// size reads bytes, with the units KiB, MiB and GiB (or K, M, G), up to 1 GiB.
+func size(s string) (int, error) {
+	digits := strings.TrimRight(s, "KMGBkmgbi ")
+	shift, ok := map[string]int{
+		"": 0, "b": 0, "k": 10, "kib": 10, "m": 20, "mib": 20, "g": 30, "gib": 30,
+	}[strings.ToLower(strings.TrimSpace(s[len(digits):]))]
+	n, err := strconv.ParseInt(digits, 10, 32)
+	if !ok || err != nil || n < 1 || n<<shift > 1<<30 {
+		return 0, errors.New("is not a size from 1 byte to 1GiB, such as 64KiB or 1MiB")
+	}
+	return int(n << shift), nil
+}
+
+func level(s string) (slog.Level, error) {
+	levels := map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	}
+	v, ok := levels[strings.ToLower(s)]
+	if !ok {
+		return 0, errors.New("is not one of debug, info, warn, error")
+	}
+	return v, nil
+}
+
+func oneOf(words ...string) func(string) (string, error) {
+	return func(s string) (string, error) {
+		if word := strings.ToLower(s); slices.Contains(words, word) {
+			return word, nil
+		}
+		return "", fmt.Errorf("is not one of %s", strings.Join(words, ", "))
+	}
+}
+
+// host reads an address or a host name to listen on, without a port.
+func host(s string) (string, error) {
+	s = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
+	if _, err := netip.ParseAddr(s); err != nil && strings.ContainsAny(s, ":/ ") {
+		return "", errors.New("is not an address or host name (the ports are --port and --ssh-port)")
+	}
+	return s, nil
+}
+
+// prefixes reads a comma separated list of CIDR blocks; a lone address counts
+// as the block of itself.
+func prefixes(s string) ([]netip.Prefix, error) {
+	var list []netip.Prefix
+	for item := range strings.SplitSeq(s, ",") {
+		item = strings.TrimSpace(item)
+		if item == "" {
+			continue
+		}
+		p, err := netip.ParsePrefix(item)
+		if err != nil {
+			addr, err := netip.ParseAddr(item)
+			if err != nil || addr.Zone() != "" {
+				return nil, fmt.Errorf("holds %q, which is not a block such as 10.0.0.0/8", item)
+			}
+			p = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		list = append(list, p.Masked())
+	}
+	return list, nil
+}

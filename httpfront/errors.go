@@ -1,0 +1,113 @@
+package httpfront
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+
+	"patchwork/broker"
+)
+
+// An httpError is an answer that is not a message: a status and one plain line
+// that says what is wrong and what to do.
+type httpError struct {
+	status int
+	line   string
+	header http.Header // more of it, or nil
+}
+
+func (e *httpError) Error() string { return e.line }
+
+func errorf(status int, format string, args ...any) error {
+	return &httpError{status: status, line: fmt.Sprintf(format, args...)}
+}
+
+// errClientGone is the cause of a wait that ended because its client did.
+var errClientGone = errors.New("the client is gone")
+
+// status maps an error to its status code and the line the client gets. 0 means
+// that nobody is there to be answered.
+func status(err error) (int, string) {
+	var own *httpError
+	var partial *broker.PartialError
+	switch {
+	case errors.As(err, &own):
+		return own.status, own.line
+	case errors.Is(err, broker.ErrName):
+		return http.StatusBadRequest, err.Error()
+	case errors.Is(err, broker.ErrTimeout):
+		return http.StatusRequestTimeout, "timed out: nobody came to the other side; try again, or wait longer with ?timeout="
+	case errors.Is(err, broker.ErrClosed):
+		return http.StatusServiceUnavailable, "the relay is going down; try again"
+	case errors.As(err, &partial):
+		return http.StatusBadGateway, partial.Error() + "; send the message again"
+	case errors.Is(err, broker.ErrDestroyed):
+		return http.StatusGone, "the channel was deleted"
+	case errors.Is(err, broker.ErrGone):
+		return http.StatusGone, "nobody waits for this answer (any more)"
+	case errors.Is(err, broker.ErrVanished):
+		return http.StatusBadGateway, "the responder took the request and did not answer"
+	case errors.Is(err, broker.ErrNoAnswer):
+		return http.StatusGatewayTimeout, "nobody posted the answer to the channel the responder switched to"
+	case errors.Is(err, broker.ErrCut), errors.Is(err, broker.ErrSlow):
+		return http.StatusBadGateway, "the message was cut off before it was whole"
+	case errors.Is(err, errClientGone), errors.Is(err, context.Canceled), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, net.ErrClosed), isNetError(err):
+		return 0, ""
+	}
+	return http.StatusInternalServerError, "internal error"
+}
+
+func isNetError(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) || errors.Is(err, http.ErrBodyReadAfterClose)
+}
+
+// fail answers a request that ended with an error: with one line while nothing
+// was answered yet, else by cutting the connection.
+func (s *Server) fail(w *response, r *http.Request, err error) {
+	w.failure = err
+	if w.hijacked {
+		return // whoever hijacked it has closed it
+	}
+	if w.started() {
+		panic(http.ErrAbortHandler)
+	}
+	code, line := status(err)
+	if code == 0 {
+		w.status = 499 // for the log: nobody reads it
+		panic(http.ErrAbortHandler)
+	}
+	if code == http.StatusInternalServerError {
+		s.log.Error("request failed", "error", err)
+	}
+	h := w.Header()
+	var own *httpError
+	if errors.As(err, &own) {
+		for k, v := range own.header {
+			h[k] = v
+		}
+	}
+	if code == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "5")
+	}
+	s.plain(w, code, line)
+}
+
+// plain answers with one line of text.
+func (s *Server) plain(w *response, code int, line string) {
+	h := w.Header()
+	open(h)
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	if line != "" {
+		line += "\n"
+	}
+	w.extend(s.cfg.WriteTimeout)
+	w.WriteHeader(code)
+	io.WriteString(w, line) //nolint:errcheck // the client may be gone; there is nobody to tell
+}

@@ -1,0 +1,153 @@
+package httpfront
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"patchwork/broker"
+)
+
+// subscribe opens the subscription of a follower. Its context ends with the
+// client, and when the follower is cut off for being too slow.
+func (s *Server) subscribe(w *response, r *http.Request, c channel, o broker.SubscribeOptions) (*broker.Subscription, context.Context, func(), error) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	rc := http.NewResponseController(w.ResponseWriter)
+	o.OnCut = func(err error) {
+		cancel(err)
+		rc.SetWriteDeadline(time.Unix(1, 0)) //nolint:errcheck // wakes a write that is blocked
+	}
+	sub, err := s.broker.Subscribe(c.name, o)
+	if err != nil {
+		cancel(nil)
+		return nil, nil, nil, err
+	}
+	return sub, ctx, func() { sub.Close(); cancel(nil) }, nil
+}
+
+// followRaw streams the bytes of message after message. stay follows on when the
+// last publisher left. With atOnce the response begins before anything came;
+// else it begins with the first message, takes its type, and until then waits as
+// a receiver of one message does.
+func (s *Server) followRaw(w *response, r *http.Request, c channel, stay, atOnce bool) error {
+	sub, ctx, leave, err := s.subscribe(w, r, c, broker.SubscribeOptions{Stay: stay})
+	if err != nil {
+		return err
+	}
+	defer leave()
+	out := &plainSink{s: s, w: w, code: http.StatusOK, header: http.Header{}}
+	waiting, rest, err := s.wait(w, r)
+	if err != nil {
+		return err
+	}
+	defer rest()
+	var events []broker.Event
+	if !atOnce {
+		events, err = sub.Next(waiting)
+		if err != nil && err != io.EOF {
+			return err
+		}
+	}
+	rest()
+	var from broker.Header
+	if len(events) > 0 {
+		from = events[0].Info.Header
+	}
+	messageHeader(out.header, typeOnly(from))
+	if mime := r.URL.Query().Get("mime"); mime != "" && validValue(mime) {
+		out.header.Set("Content-Type", mime)
+	}
+	if err == io.EOF {
+		return out.finish()
+	}
+	var buf []byte
+	cut := false
+	for {
+		buf = buf[:0]
+		for _, e := range events {
+			buf = append(buf, e.Data...)
+			cut = e.Last && e.Cut
+		}
+		if err := out.write(buf); err != nil {
+			return err
+		}
+		events, err = sub.Next(ctx)
+		switch {
+		case err == io.EOF && !cut:
+			return nil
+		case err == io.EOF:
+			return broker.ErrCut
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// typeOnly keeps of a message's headers what describes a stream of many.
+func typeOnly(h broker.Header) broker.Header {
+	if v := h["Content-Type"]; len(v) > 0 {
+		return broker.Header{"Content-Type": v}
+	}
+	return nil
+}
+
+// A format writes events of a framing door.
+type format interface {
+	contentType() string
+	// append adds the text of f to buf, beat that of a heartbeat.
+	append(buf []byte, f frame) []byte
+	beat(buf []byte) []byte
+}
+
+var errBeat = errors.New("time for a heartbeat")
+
+// followFramed streams message after message as events, until the client ends
+// it.
+func (s *Server) followFramed(w *response, r *http.Request, c channel, as format) error {
+	sub, ctx, leave, err := s.subscribe(w, r, c, broker.SubscribeOptions{Stay: true})
+	if err != nil {
+		return err
+	}
+	defer leave()
+	out := &plainSink{s: s, w: w, code: http.StatusOK, header: http.Header{}}
+	messageHeader(out.header, broker.Header{"Content-Type": {as.contentType()}})
+	if err := out.write(as.beat(nil)); err != nil {
+		return err
+	}
+	var asm assembler
+	var buf []byte
+	for {
+		wait := asm.wait(time.Now(), s.cfg.Heartbeat)
+		next, stop := ctx, context.CancelFunc(func() {})
+		if wait > 0 {
+			next, stop = context.WithTimeoutCause(ctx, wait, errBeat)
+		}
+		events, err := sub.Next(next)
+		stop()
+		buf = buf[:0]
+		now := time.Now()
+		switch {
+		case err == errBeat:
+			for f := range asm.due(now) {
+				buf = as.append(buf, f)
+			}
+			if len(buf) == 0 {
+				buf = as.beat(buf)
+			}
+		case err != nil:
+			return err
+		}
+		for _, e := range events {
+			for f := range asm.add(e, now) {
+				buf = as.append(buf, f)
+			}
+		}
+		if len(buf) > 0 {
+			if err := out.write(buf); err != nil {
+				return err
+			}
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package httpfront
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// burst is how many requests an address may make at once before the rate counts.
+const burst = 20
+
+// maxClients bounds the addresses that are remembered.
+const maxClients = 100_000
+
+// limits keep one client address from taking what is everybody's.
+type limits struct {
+	rate    rate.Limit
+	waiting int
+	trusted []netip.Prefix
+
+	mu      sync.Mutex
+	clients map[netip.Addr]*client
+	swept   time.Time
+}
+
+// A client is what is remembered of one address.
+type client struct {
+	bucket  *rate.Limiter
+	waiting int
+	seen    time.Time
+}
+
+func newLimits(cfg Config) *limits {
+	return &limits{
+		rate: rate.Limit(cfg.RateLimit), waiting: cfg.MaxWaiting, trusted: cfg.TrustedProxies,
+		clients: map[netip.Addr]*client{}, swept: time.Now(),
+	}
+}
+
+var errTooMany = &httpError{
+	status: http.StatusTooManyRequests, line: "Too Many Requests", header: http.Header{"Retry-After": {"1"}},
+}
+
+// enter counts a request that needs no credential; leave is due when it ends. It
+// fails with 429 when its address is over a limit.
+func (l *limits) enter(r *http.Request) (leave func(), err error) {
+	if l.rate <= 0 && l.waiting <= 0 {
+		return func() {}, nil
+	}
+	addr := l.client(r)
+	if addr.Is6() {
+		prefix, _ := addr.Prefix(64) // who has one address of a /64 has all of them
+		addr = prefix.Addr()
+	}
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sweep(now)
+	c := l.clients[addr]
+	if c == nil {
+		if len(l.clients) >= maxClients {
+			return nil, errTooMany
+		}
+		c = &client{bucket: rate.NewLimiter(l.rate, burst)}
+		l.clients[addr] = c
+	}
+	c.seen = now
+	if l.waiting > 0 && c.waiting >= l.waiting || l.rate > 0 && !c.bucket.AllowN(now, 1) {
+		return nil, errTooMany
+	}
+	c.waiting++
+	return func() {
+		l.mu.Lock()
+		c.waiting--
+		l.mu.Unlock()
+	}, nil
+}
+
+// sweep forgets addresses that would get a full bucket anyway.
+func (l *limits) sweep(now time.Time) {
+	const every = time.Minute
+	gap := every
+	if len(l.clients) >= maxClients {
+		gap = time.Second // not at every request of a flood
+	}
+	if now.Sub(l.swept) < gap {
+		return
+	}
+	l.swept = now
+	idle := every
+	if l.rate > 0 {
+		idle = min(every, time.Duration(burst/float64(l.rate)*float64(time.Second)))
+	}
+	for addr, c := range l.clients {
+		if c.waiting == 0 && now.Sub(c.seen) > idle {
+			delete(l.clients, addr)
+		}
+	}
+}
+
+// client returns the address a request comes from: the peer's, or, when the peer
+// is a trusted proxy, the right-most address of X-Forwarded-For that is not one.
+// What stands further left may be written by anybody.
+func (l *limits) client(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	addr := peer.Addr().Unmap().WithZone("")
+	if !l.trusts(addr) {
+		return addr
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			if ap, aperr := netip.ParseAddrPort(strings.TrimSpace(hops[i])); aperr == nil {
+				hop, err = ap.Addr(), nil
+			}
+		}
+		if err != nil {
+			return addr // the last one that made sense
+		}
+		addr = hop.Unmap().WithZone("")
+		if !l.trusts(addr) {
+			return addr
+		}
+	}
+	return addr
+}
+
+func (l *limits) trusts(addr netip.Addr) bool {
+	for _, p := range l.trusted {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,76 @@
+package httpfront
+
+import (
+	"bufio"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// response is the http.ResponseWriter of one request: it remembers what was
+// answered, for the log line and for the choice between an error page and a cut.
+type response struct {
+	http.ResponseWriter
+	r     *http.Request
+	begun time.Time
+
+	status   int
+	bytes    int64
+	hijacked bool
+	failure  error // what ended the request, for the log
+}
+
+func (w *response) WriteHeader(status int) {
+	if status >= 200 && w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Hijack takes the connection over; the status must be set by whoever does.
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buf, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	w.hijacked = err == nil
+	return conn, buf, err
+}
+
+// started tells whether the client has got the beginning of an answer.
+func (w *response) started() bool { return w.status != 0 || w.hijacked }
+
+// logRequest writes the one line of a request. The query, which may hold
+// secrets, is no part of it.
+func (s *Server) logRequest(w *response) {
+	if !s.log.Enabled(context.Background(), slog.LevelInfo) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("method", w.r.Method),
+		slog.String("path", w.r.URL.EscapedPath()),
+		slog.Int("status", w.status),
+		slog.Int64("bytes", w.bytes),
+		slog.Duration("took", time.Since(w.begun).Round(time.Microsecond)),
+		slog.String("client", s.limits.client(w.r).String()),
+	}
+	if w.failure != nil {
+		attrs = append(attrs, slog.String("reason", w.failure.Error()))
+	}
+	s.log.LogAttrs(context.Background(), slog.LevelInfo, "http request", attrs...)
+}
+
+// counter counts events for the metrics.
+type counter struct{ atomic.Uint64 }

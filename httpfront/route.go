@@ -1,0 +1,97 @@
+package httpfront
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"patchwork/broker"
+)
+
+// A door is one way to write a channel's URL: its first path segment.
+type door struct {
+	space string // the namespace its channels live in
+	style style
+	open  bool // needs no credential, so its use is rate limited
+}
+
+// style says what a door does where the channel leaves it open.
+type style uint8
+
+const (
+	styleQueue  style = iota // GET takes one message, POST offers one
+	styleTopic               // GET follows, POST is broadcast and waits for somebody
+	stylePubsub              // GET follows, POST is broadcast and does not wait
+	stylePipe                // WebSocket
+)
+
+// doors are the first path segments under which channels are found.
+var doors = map[string]door{
+	"public": {space: "public", open: true},
+	"p":      {space: "public", open: true},
+	"topic":  {space: "public", style: styleTopic, open: true},
+	"pubsub": {space: "public", style: stylePubsub, open: true},
+	"pipe":   {space: "public", style: stylePipe, open: true},
+}
+
+// fixed are the paths that are no channels.
+var fixed = map[string]func(*Server, *response, *http.Request) error{
+	"/healthz": (*Server).healthz,
+	"/status":  (*Server).healthz,
+}
+
+// A channel is where a request goes.
+type channel struct {
+	door
+	name broker.Name
+}
+
+// route finds the handler of a request and calls it. Channel paths are read from
+// the escaped path, so that %2F and // mean what the client wrote; nothing is
+// ever redirected.
+func (s *Server) route(w *response, r *http.Request) error {
+	path := r.URL.EscapedPath()
+	if h := fixed[path]; h != nil {
+		return h(s, w, r)
+	}
+	first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	d, ok := doors[first]
+	if !ok {
+		return errorf(http.StatusNotFound, "there is nothing at this path; channels are at /p/NAME")
+	}
+	if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+		return s.preflight(w)
+	}
+	rest, err := url.PathUnescape(rest)
+	if err != nil {
+		return errorf(http.StatusBadRequest, "bad path: %v", err)
+	}
+	name, err := broker.ParseName(d.space + "/" + rest)
+	if err != nil {
+		return err
+	}
+	if d.open {
+		leave, err := s.limits.enter(r)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
+	return s.serveChannel(w, r, channel{door: d, name: name})
+}
+
+func (s *Server) healthz(w *response, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return notAllowed("GET, HEAD")
+	}
+	s.plain(w, http.StatusOK, "OK!")
+	return nil
+}
+
+func notAllowed(allow string) error {
+	return &httpError{
+		status: http.StatusMethodNotAllowed,
+		line:   "this method does nothing here; allowed are " + allow,
+		header: http.Header{"Allow": {allow}},
+	}
+}

@@ -1,0 +1,138 @@
+package httpfront
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"patchwork/broker"
+)
+
+// wholeLimit is the size up to which a message is one event for followers that
+// frame, and may be read before it is sent.
+const wholeLimit = 64 << 10
+
+// patience is how long in all full receivers may hold back one broadcast message
+// that waits for nobody: enough for those that keep reading to get a long one
+// whole, too little to be felt.
+const patience = time.Second
+
+func withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d, broker.ErrTimeout)
+}
+
+// message returns what a producer's request says: its body, or for GET the text
+// of ?body=.
+func (s *Server) message(w *response, r *http.Request) broker.Message {
+	m := broker.Message{Header: s.passed(r), Size: r.ContentLength}
+	if r.Method == http.MethodGet {
+		text := r.URL.Query().Get("body")
+		m.Size, m.Body = int64(len(text)), &liveBody{Reader: strings.NewReader(text), conn: connOf(r)}
+		delete(m.Header, "Content-Type")
+		return m
+	}
+	m.Body = &liveBody{Reader: r.Body, conn: connOf(r)}
+	rc := http.NewResponseController(w.ResponseWriter)
+	m.Stop = sync.OnceFunc(func() {
+		rc.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // it only makes a 502 come sooner
+	})
+	return m
+}
+
+// send offers the request's body to the queue and answers when one consumer has
+// it whole.
+func (s *Server) send(w *response, r *http.Request, c channel) error {
+	ctx, rest, err := s.wait(w, r)
+	if err != nil {
+		return err
+	}
+	err = s.broker.Send(ctx, c.name, s.message(w, r))
+	rest()
+	if err != nil {
+		return err
+	}
+	return s.sent(w, 1)
+}
+
+// sent answers a producer whose message was handed over n times.
+func (s *Server) sent(w *response, n int) error {
+	w.Header().Set("Patch-Delivered", strconv.Itoa(n))
+	s.plain(w, http.StatusOK, "")
+	return nil
+}
+
+// publish broadcasts the request's body. waits says that there must be a
+// receiver, and that none may miss a part.
+func (s *Server) publish(w *response, r *http.Request, c channel, waits bool) error {
+	ctx, rest, err := s.wait(w, r)
+	if err != nil {
+		return err
+	}
+	defer rest()
+	o := broker.PublishOptions{Wait: waits}
+	if !waits {
+		o.Patience = patience
+	}
+	p, err := s.broker.Publish(c.name, o)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if err := p.Ready(ctx); err != nil {
+		return err
+	}
+	n, err := s.publishBody(ctx, p, s.message(w, r))
+	if err != nil {
+		return err
+	}
+	if err := p.Drain(ctx); err != nil {
+		return err
+	}
+	rest()
+	return s.sent(w, n)
+}
+
+// publishBody sends one message through p: whole when it is short and its length
+// is known, else as it comes.
+func (s *Server) publishBody(ctx context.Context, p *broker.Publisher, m broker.Message) (int, error) {
+	if m.Size >= 0 && m.Size <= wholeLimit {
+		data := make([]byte, m.Size)
+		if _, err := io.ReadFull(m.Body, data); err != nil && (m.Size > 0 || !errors.Is(err, io.EOF)) {
+			return 0, err
+		}
+		return p.Message(ctx, m.Header, data)
+	}
+	p.Begin(m.Header, m.Size)
+	buf := make([]byte, wholeLimit)
+	for {
+		n, err := m.Body.Read(buf)
+		if n > 0 {
+			if err := p.Write(ctx, buf[:n]); err != nil {
+				return 0, err
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return p.End(ctx)
+		case err != nil:
+			p.Abort()
+			return 0, err
+		}
+	}
+}
+
+// peek answers HEAD: who is on the channel.
+func (s *Server) peek(w *response, c channel) error {
+	n := s.broker.Peek(c.name)
+	h := w.Header()
+	h.Set("Patch-Producers", strconv.Itoa(n.Producers))
+	h.Set("Patch-Consumers", strconv.Itoa(n.Consumers))
+	h.Set("Patch-Subscribers", strconv.Itoa(n.Subscribers))
+	s.plain(w, http.StatusOK, "")
+	return nil
+}

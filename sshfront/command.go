@@ -1,0 +1,104 @@
+package sshfront
+
+import (
+	"errors"
+	"flag"
+	"strings"
+
+	"patchwork/broker"
+)
+
+// A command is one row of the table of what can be asked for.
+type command struct {
+	name  string
+	args  string // as shown in help
+	about string // one line
+	topic need
+	flags func(*flag.FlagSet, *options) // nil: none
+	run   func(*session, *options) error
+	more  string // further help: lines, with HOST for this host's address
+}
+
+// need says whether a command takes a topic.
+type need uint8
+
+const (
+	noTopic need = iota
+	maybeTopic
+	oneTopic
+)
+
+// commands is the table. It is a function because help, one of its rows, shows it.
+func commands() []command {
+	return []command{
+		{name: "help", args: "[COMMAND]", about: "what there is", topic: maybeTopic, run: runHelp},
+		{name: "pub", args: "[TOPIC]", about: "send stdin to a topic's subscribers", topic: maybeTopic, flags: pubFlags, run: runPub, more: pubHelp},
+		{name: "sub", args: "TOPIC", about: "receive a topic until its last publisher leaves", topic: oneTopic, flags: subFlags, run: runSub, more: subHelp},
+		{name: "pipe", args: "[TOPIC]", about: "send and receive at once, without waiting", topic: maybeTopic, flags: pipeFlags, run: runPipe, more: pipeHelp},
+	}
+}
+
+func findCommand(name string) *command {
+	for _, c := range commands() {
+		if c.name == name {
+			return &c
+		}
+	}
+	return nil
+}
+
+// run parses the session's command line and does what it says. No command is help.
+func (s *session) run() error {
+	s.verb = "none"
+	words, err := splitWords(s.command)
+	if err != nil {
+		return usage("cannot read the command: %v", err)
+	}
+	if len(words) == 0 || isHelpFlag(words[0]) {
+		words = []string{"help"}
+	}
+	c := findCommand(words[0])
+	if c == nil {
+		return usage("unknown command %q, try: help", short(words[0]))
+	}
+	s.verb = c.name
+	o, err := c.parse(words[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return s.print(s.commandHelp(c))
+	}
+	if err != nil {
+		return err
+	}
+	if s.srv.isDown() {
+		return broker.ErrClosed
+	}
+	if s.caller, err = s.srv.cfg.Identify(s.ctx, s.key, s.user); err != nil {
+		s.srv.log.Debug("ssh identity refused", "error", err)
+		return refused("access denied: this key may do nothing here")
+	}
+	s.clean = o.clean
+	return c.run(s, o)
+}
+
+func isHelpFlag(word string) bool {
+	switch word {
+	case "-h", "-help", "--help":
+		return true
+	}
+	return false
+}
+
+// talk writes a line about what goes on to stderr, unless the client asked not to.
+func (s *session) talk(format string, args ...any) {
+	if !s.clean {
+		s.say(format, args...)
+	}
+}
+
+// short keeps what a client sent to one readable piece of a line.
+func short(text string) string {
+	if len(text) > 60 {
+		text = strings.ToValidUTF8(text[:57], "") + "..."
+	}
+	return text
+}

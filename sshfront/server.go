@@ -1,0 +1,274 @@
+package sshfront
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"charm.land/ssh"
+	"charm.land/wish/v2"
+	gossh "golang.org/x/crypto/ssh"
+
+	"patchwork/broker"
+)
+
+// Config is what a [Server] is made of. Broker and DataDir are required; the zero
+// value of everything else is its default.
+type Config struct {
+	Broker  *broker.Broker
+	DataDir string       // the host key is kept here
+	Logger  *slog.Logger // nil: nothing is logged
+
+	// Identify says who a key is, after the client proved that it owns it. It is
+	// asked at the start of every session, so that a connection that lives long
+	// does not outlive its rights. nil: every key is [KeyCaller].
+	Identify func(ctx context.Context, key gossh.PublicKey, user string) (Caller, error)
+
+	// PublicHost and PublicPort stand in the examples that clients are shown.
+	// Empty: the address the client connected to, as this machine sees it.
+	PublicHost string
+	PublicPort int
+
+	MaxConns           int           // connections of one address: 1000
+	MaxSessions        int           // sessions of one connection: 100
+	MaxUnauthenticated int           // connections of all that have not authenticated yet: 100
+	HandshakeTimeout   time.Duration // for all of key exchange and authentication: 20 s
+	Keepalive          time.Duration // between questions whether a client is there: 15 s
+	DeadAfter          time.Duration // without a byte from it after such a question: 25 s
+	WriteTimeout       time.Duration // for one write to a connection that makes no progress: 60 s
+	StallGrace         time.Duration // for a subscriber that was cut off to read why: 10 s
+
+	// AnyCipher offers clients chacha20-poly1305 even where AES-GCM is twice as
+	// fast. The client's preference decides among what is offered, and OpenSSH
+	// prefers chacha20.
+	AnyCipher bool
+}
+
+func (c *Config) setDefaults() {
+	number := func(n *int, otherwise int) {
+		if *n <= 0 {
+			*n = otherwise
+		}
+	}
+	duration := func(d *time.Duration, otherwise time.Duration) {
+		if *d <= 0 {
+			*d = otherwise
+		}
+	}
+	number(&c.MaxConns, 1000)
+	number(&c.MaxSessions, 100)
+	number(&c.MaxUnauthenticated, 100)
+	duration(&c.HandshakeTimeout, 20*time.Second)
+	duration(&c.Keepalive, 15*time.Second)
+	duration(&c.DeadAfter, 25*time.Second)
+	duration(&c.WriteTimeout, time.Minute)
+	duration(&c.StallGrace, 10*time.Second)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Identify == nil {
+		c.Identify = func(_ context.Context, key gossh.PublicKey, _ string) (Caller, error) {
+			return KeyCaller(key), nil
+		}
+	}
+}
+
+// How long the farewells of Shutdown and of a session may take.
+const (
+	lastWords = 2 * time.Second  // for sessions to be told why they end
+	hangUp    = 1 * time.Second  // for clients to close their connections themselves
+	closeWait = 10 * time.Second // for a client to answer the close of one channel
+)
+
+// A Server is the SSH door. Its methods may be called concurrently.
+type Server struct {
+	cfg    Config
+	log    *slog.Logger
+	ssh    *ssh.Server
+	limits limits
+
+	jobs     sync.WaitGroup // accept loops, connections, keepalives
+	sessions tally
+	cut      context.Context // ends when sessions under way have to end
+	cutOff   context.CancelCauseFunc
+	closing  chan struct{}
+
+	mu        sync.Mutex // guards all below
+	listeners map[net.Listener]struct{}
+	down      bool
+}
+
+// New makes a server and, the first time, its host key. A host key that cannot
+// be read or made is an error of one line that names the file.
+func New(cfg Config) (*Server, error) {
+	if cfg.Broker == nil || cfg.DataDir == "" {
+		return nil, errors.New("sshfront: Config needs a Broker and a DataDir")
+	}
+	cfg.setDefaults()
+	key, err := hostKey(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg:       cfg,
+		log:       cfg.Logger,
+		closing:   make(chan struct{}),
+		listeners: map[net.Listener]struct{}{},
+	}
+	s.limits.init(cfg.MaxConns, cfg.MaxUnauthenticated)
+	s.cut, s.cutOff = context.WithCancelCause(context.Background())
+	s.ssh, err = wish.NewServer(
+		wish.WithHostKeyPEM(key),
+		wish.WithVersion("Patchwork"),
+		wish.WithPublicKeyAuth(acceptKey),
+		// The last one runs first.
+		wish.WithMiddleware(s.dispatching, s.recovering, s.finishing),
+		s.configure,
+	)
+	if err != nil {
+		return nil, fmt.Errorf("host key %s: %w", hostKeyPath(cfg.DataDir), err)
+	}
+	return s, nil
+}
+
+// configure sets what the library has no option for.
+func (s *Server) configure(srv *ssh.Server) error {
+	srv.HandshakeTimeout = s.cfg.HandshakeTimeout
+	srv.ConnCallback = s.connected
+	srv.ConnectionFailedCallback = s.handshakeFailed
+	srv.ServerConfigCallback = s.handshake
+	srv.PtyCallback = acceptPty
+	srv.PtyHandler = noEmulation
+	srv.SessionRequestCallback = acceptCommand
+	// Every channel type and request that is not listed is refused: no shell, no
+	// sftp, no agent, no X11, no forwarding.
+	srv.ChannelHandlers = map[string]ssh.ChannelHandler{"session": s.serveSession}
+	srv.RequestHandlers = map[string]ssh.RequestHandler{}
+	srv.SubsystemHandlers = map[string]ssh.SubsystemHandler{}
+	return nil
+}
+
+// Serve accepts connections until [Server.Shutdown], and then returns nil; it may
+// be called for several listeners. It closes l. Errors of l that do not pass are
+// returned.
+func (s *Server) Serve(l net.Listener) error {
+	defer l.Close()
+	if !s.listen(l) {
+		return nil
+	}
+	defer s.jobs.Done()
+	failures := 0
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			failures = 0
+			s.accept(nc)
+		case s.isDown():
+			return nil
+		case errors.Is(err, net.ErrClosed) || failures == 10:
+			return err
+		default: // out of file descriptors, most likely
+			failures++
+			s.log.Warn("ssh accept failed", "error", err)
+			select {
+			case <-time.After(min(time.Second, 5*time.Millisecond<<failures)):
+			case <-s.closing:
+			}
+		}
+	}
+}
+
+// listen registers an accept loop; false when the server is down already.
+func (s *Server) listen(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	s.jobs.Add(1)
+	return true
+}
+
+// accept serves one connection in a goroutine of its own, or turns it away.
+func (s *Server) accept(nc net.Conn) {
+	c := newConn(nc, &s.limits, s.cfg.WriteTimeout)
+	if err := s.limits.admit(c); err != nil {
+		c.refuse(err)
+		return
+	}
+	s.jobs.Go(func() {
+		s.ssh.HandleConn(c)
+		c.Close() // the library leaves it open when it could not even begin
+	})
+}
+
+func (s *Server) isDown() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.down
+}
+
+// Stats is what an operator wants to see of the door; both are gauges.
+type Stats struct {
+	Connections int // TCP connections, also those that have not authenticated yet
+	Sessions    int
+}
+
+// Stats returns a snapshot.
+func (s *Server) Stats() Stats {
+	return Stats{Connections: s.limits.conns(), Sessions: s.sessions.count()}
+}
+
+// Shutdown stops accepting and waits for the sessions to end. Those that wait end
+// at once with exit status 75 when the broker was closed before; this is for the
+// caller to do, as the other door shares it. Sessions that are still there when
+// ctx ends are told so on stderr and end with 75 too. Then all connections are
+// closed and all goroutines joined. It returns the error of ctx if sessions had
+// to be cut.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stopListening()
+	var err error
+	select {
+	case <-s.sessions.zero():
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	s.cutOff(broker.ErrClosed)
+	await(s.sessions.zero(), lastWords)
+	// A connection closed from here with bytes unread on it is reset, and its
+	// client may lose its exit status: let clients that were told go themselves.
+	await(s.limits.zero(), hangUp)
+	s.limits.closeAll()
+	s.jobs.Wait()
+	<-s.sessions.zero()
+	return err
+}
+
+func (s *Server) stopListening() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.down {
+		s.down = true
+		close(s.closing)
+	}
+	for l := range s.listeners {
+		l.Close()
+		delete(s.listeners, l)
+	}
+}
+
+// await waits for done, but no longer than d.
+func await(done <-chan struct{}, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
+}

@@ -1,0 +1,109 @@
+package sshfront
+
+import (
+	"io"
+	"strings"
+
+	"patchwork/broker"
+)
+
+// runSub writes what is sent to the topic to stdout, byte for byte, until the last
+// publisher leaves.
+func runSub(s *session, o *options) error {
+	sub, err := s.subscribe(o, broker.SubscribeOptions{Stay: o.keep, OnCut: s.onCut})
+	if err != nil {
+		return err
+	}
+	// Without a Next after it, what was read last is not acknowledged: a queue
+	// message whose write failed goes to somebody else.
+	defer sub.Close()
+	if s.pty != nil {
+		s.watchKeys()
+	}
+	out := s.newOutput(o.raw)
+	cut := false
+	for {
+		events, err := sub.Next(s.ctx)
+		if err != nil {
+			if endErr := out.end(); endErr != nil {
+				return endErr
+			}
+			if err == io.EOF && cut {
+				return refused("cut short: a publisher went away in the middle of its message")
+			}
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+		broken, err := s.deliver(out, events)
+		if err != nil {
+			return err
+		}
+		if broken && o.keep {
+			s.talk("a publisher went away in the middle of its message")
+		}
+		cut = cut || broken
+	}
+}
+
+// subscribe follows a topic, or with a * in it all that match.
+func (s *session) subscribe(o *options, opts broker.SubscribeOptions) (*broker.Subscription, error) {
+	b := s.srv.cfg.Broker
+	if strings.Contains(o.topic, "*") {
+		full := s.fullName(o.topic, o.public)
+		pattern, err := broker.ParsePattern(full)
+		if err != nil {
+			return nil, err
+		}
+		namespace, _, _ := strings.Cut(full, "/")
+		allow := s.caller.Filter(s.ctx, Receive, namespace)
+		if allow == nil {
+			return nil, denied(full)
+		}
+		return b.SubscribeMatch(pattern, func(n broker.Name) bool { return !isCall(n) && allow(n) }, opts)
+	}
+	name, err := s.channel(o.topic, o.public, Receive)
+	if err != nil {
+		return nil, err
+	}
+	if isCall(name) {
+		return nil, errNoCalls
+	}
+	return b.Subscribe(name, opts)
+}
+
+// deliver writes events to stdout. When one of them is the end of a queue message
+// it makes sure that the client's process has it: the next call of Next tells its
+// producer so. broken means that some message ended before its end.
+func (s *session) deliver(out *output, events []broker.Event) (broken bool, err error) {
+	queued := false
+	for _, e := range events {
+		if err := out.add(e.Data); err != nil {
+			return broken, err
+		}
+		if e.Last {
+			broken = broken || e.Cut
+			queued = queued || e.Info.Queue
+		}
+	}
+	if err := out.flush(); err != nil {
+		return broken, err
+	}
+	if queued && !s.answers(takenCheck) {
+		return broken, errClientGone
+	}
+	return broken, nil
+}
+
+// onCut is called from a publisher's goroutine when the session was too slow. It
+// will read so when it comes back to read; if it does not, its connection goes.
+func (s *session) onCut(error) { s.hangUpIn(s.srv.cfg.StallGrace) }
+
+// watchKeys reads the terminal of a session that takes no input, for Ctrl-C.
+func (s *session) watchKeys() {
+	keys := &tty{src: s.ch, interrupt: func() { s.cancel(errInterrupted) }}
+	s.goJob(func() {
+		_, _ = io.Copy(io.Discard, keys)
+	})
+}
