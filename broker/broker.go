@@ -23,9 +23,9 @@ type Broker struct {
 
 	mu       sync.Mutex // guards all below, and what its comments say of other types; taken before any other lock
 	channels map[Name]*channel
-	wild     map[*Subscription]struct{} // by pattern
-	calls    map[string]*Call           // by reply id
-	seq      uint64                     // order of arrival
+	wild     []*Subscription  // by pattern, in order of coming
+	calls    map[string]*Call // by reply id
+	seq      uint64           // order of arrival
 	down     bool
 }
 
@@ -44,7 +44,6 @@ func New(o Options) *Broker {
 		opts:     o,
 		closed:   make(chan struct{}),
 		channels: map[Name]*channel{},
-		wild:     map[*Subscription]struct{}{},
 		calls:    map[string]*Call{},
 	}
 }
@@ -58,7 +57,7 @@ type channel struct {
 	subs      []*attachment
 	pubs      map[*Publisher]struct{}
 	version   atomic.Uint64 // counts changes of subs; read without the lock
-	arrival   chan struct{} // closed when a receiver arrives; nil while nobody waits for that
+	arrival   *arrival      // nil while no publisher waits for a receiver
 	taken     []*Call       // requests that were taken and not answered, oldest first
 }
 
@@ -75,7 +74,7 @@ func (b *Broker) hold(n Name) *channel {
 	if ch == nil {
 		ch = &channel{name: n, pubs: map[*Publisher]struct{}{}}
 		b.channels[n] = ch
-		for s := range b.wild {
+		for _, s := range b.wild {
 			if s.pattern.Match(n) && s.allow(n) {
 				b.attach(s, ch)
 			}
@@ -103,97 +102,6 @@ func (b *Broker) next() uint64 {
 	return b.seq
 }
 
-// arrived wakes the publishers that wait for a receiver. Under mu.
-func (ch *channel) arrived() {
-	if ch.arrival != nil {
-		close(ch.arrival)
-		ch.arrival = nil
-	}
-}
-
-// waitArrival returns a channel that is closed when a receiver arrives. Under mu.
-func (ch *channel) waitArrival() <-chan struct{} {
-	if ch.arrival == nil {
-		ch.arrival = make(chan struct{})
-	}
-	return ch.arrival
-}
-
-// Close ends the broker: nothing new begins, whoever waits gets [ErrClosed].
-// What is under way may finish; a subscription with no broadcast under way ends
-// when its mailbox is empty, the others with the last of them. Close does not
-// wait, and may be called again.
-func (b *Broker) Close() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.down {
-		return
-	}
-	b.down = true
-	close(b.closed)
-	for _, ch := range b.channels {
-		b.endIdle(ch)
-	}
-	for s := range b.wild {
-		if len(s.attached) == 0 {
-			s.box.end(ErrClosed, true)
-		}
-	}
-}
-
-// endIdle ends the subscriptions of a channel on which no broadcast is under
-// way, once the broker is going down. Under mu.
-func (b *Broker) endIdle(ch *channel) {
-	for p := range ch.pubs {
-		if p.open.Load() {
-			return
-		}
-	}
-	for _, a := range ch.subs {
-		a.s.box.end(ErrClosed, true)
-	}
-}
-
-// Closed is closed when the broker is going down.
-func (b *Broker) Closed() <-chan struct{} { return b.closed }
-
-// Destroy ends everybody who waits on the channel with [ErrDestroyed]; transfers
-// under way go on. It tells whether there was anybody.
-func (b *Broker) Destroy(n Name) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	ch := b.channels[n]
-	if ch == nil {
-		return false
-	}
-	any := false
-	for ch.offers.head != nil {
-		any = true
-		o := ch.offers.head.v
-		ch.offers.remove(&o.node)
-		o.mu.Lock()
-		o.inLine = false
-		o.settle(ErrDestroyed)
-		o.mu.Unlock()
-	}
-	for x := ch.consumers.head; x != nil; {
-		t, next := x.v, x.next
-		any = true
-		switch {
-		case t.waiter != nil:
-			ch.consumers.remove(x)
-			t.waiter.got <- taken{err: ErrDestroyed}
-		case t.answer != nil:
-			ch.consumers.remove(x)
-			t.answer.got <- nil
-		case t.sub != nil:
-			t.sub.s.box.end(ErrDestroyed, true)
-		}
-		x = next
-	}
-	return any
-}
-
 // Each calls f for every channel that exists, in no order, with what it holds.
 // f must not call the broker and must not block.
 func (b *Broker) Each(f func(Name, Counts)) {
@@ -212,11 +120,12 @@ type Counts struct {
 	Pipes       int // followers that are one half of a pipe
 }
 
-// Peek returns who is on the channel, and takes nothing.
+// Peek returns who is on the channel, and takes nothing. Both ends of a
+// request/response channel are one.
 func (b *Broker) Peek(n Name) Counts {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if ch := b.channels[n]; ch != nil {
+	if ch := b.channels[n.Request()]; ch != nil {
 		return ch.counts()
 	}
 	return Counts{}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -22,6 +23,8 @@ type Call struct {
 	// Guarded by Broker.mu.
 	state    callState
 	takenAt  time.Time
+	takenSeq uint64  // order in which requests were taken
+	unread   bool    // the answer bound to it came before the request was taken
 	answer   *answer // that is bound to it
 	switched *switched
 	closed   bool
@@ -31,7 +34,8 @@ type callState uint8
 
 const (
 	callWaits callState = iota // in line
-	callHeld                   // a responder has it
+	callHeld                   // a responder has it, or answers it unread
+	callDone                   // its answer began
 )
 
 // switched says where the answer of a call will be posted.
@@ -51,16 +55,10 @@ func (sw *switched) cancel(cause error) {
 // responder.
 var errReturned = errors.New("the responder left before it had the request")
 
-// An answer is one message on its way to one requester.
-type answer struct {
-	offer
-	place node[taker] // in ch.consumers while it waits for a request; guarded by Broker.mu
-	got   chan *Call  // capacity 1; nil: the channel was destroyed
-}
-
 // Call opens a request on n ("…/req/X") and puts it in line. The caller runs
-// Send in one goroutine and Answer in another, and closes the call when both are
-// done. It returns [ErrClosed] on a broker that is going down.
+// Send in one goroutine and Answer in another, and closes the call when it is
+// done with the answer or will not have one; Send may still be running then. It
+// returns [ErrClosed] on a broker that is going down.
 func (b *Broker) Call(n Name, m Message) (*Call, error) {
 	c := &Call{b: b, id: rand.Text(), m: m, wake: make(chan struct{}, 1)}
 	b.mu.Lock()
@@ -80,8 +78,9 @@ func (b *Broker) Call(n Name, m Message) (*Call, error) {
 // returns early, without an error, when the request is answered unread.
 func (c *Call) Send(ctx context.Context) error { return c.b.run(ctx, c.req, c.m) }
 
-// Close ends the call; a responder that is about to answer hears [ErrGone]. It
-// makes Send and Answer return. It may be called again.
+// Close ends the call; a responder that is about to answer hears [ErrGone], and
+// one that reads the request is cut off. It makes Send and Answer return. It may
+// be called again.
 func (c *Call) Close() {
 	b := c.b
 	b.mu.Lock()
@@ -92,31 +91,22 @@ func (c *Call) Close() {
 	c.closed = true
 	delete(b.calls, c.id)
 	c.ch.forget(c)
-	c.ch.offers.remove(&c.req.node)
-	c.req.mu.Lock()
-	c.req.inLine = false
-	stop := c.req.settle(ErrGone)
-	if !c.req.eof && c.req.err == nil {
-		c.req.err = ErrGone
-		c.req.wakeReceiver()
-	}
-	c.req.mu.Unlock()
+	var stops stops
+	stops.add(c.req.dismiss(ErrGone))
+	c.req.fail(ErrGone)
 	c.switched.cancel(ErrGone)
-	var stopAnswer func()
 	if a := c.answer; a != nil {
-		a.mu.Lock()
-		stopAnswer = a.settle(ErrGone)
-		a.mu.Unlock()
+		stops.add(a.dismiss(ErrGone))
+		a.fail(ErrGone)
 	}
 	b.release(c.ch)
 	b.mu.Unlock()
 	signal(c.wake)
-	for _, f := range []func(){stop, stopAnswer} {
-		if f != nil {
-			f()
-		}
-	}
+	stops.call()
 }
+
+// answered tells whether an answer to the request is on its way. Under Broker.mu.
+func (c *Call) answered() bool { return c.answer != nil || c.state == callDone }
 
 // forget takes a call out of those that were taken and not answered. Under
 // Broker.mu.
@@ -126,10 +116,17 @@ func (ch *channel) forget(c *Call) {
 	}
 }
 
+// remember puts a call among those that were taken and not answered. Under
+// Broker.mu.
+func (ch *channel) remember(c *Call) {
+	i, _ := slices.BinarySearchFunc(ch.taken, c, func(a, b *Call) int { return cmp.Compare(a.takenSeq, b.takenSeq) })
+	ch.taken = slices.Insert(ch.taken, i, c)
+}
+
 // callTaken books that a responder has the request. Under Broker.mu.
 func (b *Broker) callTaken(c *Call) {
-	c.state, c.takenAt = callHeld, time.Now()
-	c.ch.taken = append(c.ch.taken, c)
+	c.state, c.takenAt, c.takenSeq = callHeld, time.Now(), b.next()
+	c.ch.remember(c)
 	signal(c.wake)
 }
 
@@ -145,18 +142,24 @@ func (b *Broker) callReturned(c *Call) {
 
 // Answer blocks until the first byte, or the end, of the answer is there; its
 // Header and bytes are those the responder sent. take bounds the wait for a
-// responder ([ErrTimeout]; 0 is no bound), answer the wait from then on
-// ([ErrVanished]). It also returns [ErrNoAnswer], [ErrClosed] or the cause of
-// ctx.
+// responder ([ErrTimeout]), answer the wait from then on ([ErrVanished]); 0 is no
+// bound. It also returns [ErrNoAnswer], [ErrClosed], [ErrDestroyed], the cause of
+// ctx, [ErrGone] after Close, or what Send returned when the request came to
+// nothing before a responder took it.
 func (c *Call) Answer(ctx context.Context, take, answer time.Duration) (*Delivery, error) {
 	begun := time.Now()
 	for {
 		c.b.mu.Lock()
 		state, takenAt, a, sw, closed := c.state, c.takenAt, c.answer, c.switched, c.closed
+		c.req.mu.Lock()
+		failed := c.req.result
+		c.req.mu.Unlock()
 		c.b.mu.Unlock()
 		switch {
 		case closed:
 			return nil, ErrGone
+		case state == callWaits && failed != nil:
+			return nil, failed
 		case a != nil:
 			d, err := c.receive(ctx, a)
 			if err == errWithdrawn {
@@ -179,13 +182,16 @@ func (c *Call) Answer(ctx context.Context, take, answer time.Duration) (*Deliver
 // await waits for a change of the call's state.
 func (c *Call) await(ctx context.Context, state callState, begun time.Time, take time.Duration, takenAt time.Time, answer time.Duration) error {
 	var timeout <-chan time.Time
-	late := ErrVanished
+	late := ErrTimeout
 	down := c.b.closed
-	switch {
-	case state == callHeld:
-		timeout, down = time.After(answer-time.Since(takenAt)), nil
-	case take > 0:
-		timeout, late = time.After(take-time.Since(begun)), ErrTimeout
+	since, bound := begun, take
+	if state == callHeld {
+		since, bound, late, down = takenAt, answer, ErrVanished, nil
+	}
+	if bound > 0 {
+		timer := time.NewTimer(bound - time.Since(since))
+		defer timer.Stop()
+		timeout = timer.C
 	}
 	select {
 	case <-c.wake:
@@ -212,16 +218,60 @@ func (c *Call) receive(ctx context.Context, a *answer) (*Delivery, error) {
 	switch {
 	case err == errWithdrawn:
 		c.b.count.transfers.Add(-1)
-		c.b.mu.Lock()
-		c.answer = nil
-		c.ch.taken = slices.Insert(c.ch.taken, 0, c)
-		c.b.mu.Unlock()
+		c.unbind()
 		return nil, err
 	case err != nil:
 		c.b.finish(&a.offer, err)
 		return nil, err
 	}
+	c.b.count.messages.Add(1)
+	c.begun(nil)
 	return d, nil
+}
+
+// unbind waits for another answer in the place of one that was withdrawn; a
+// request that nobody took goes back into its line.
+func (c *Call) unbind() {
+	var stops stops
+	defer stops.call()
+	b := c.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.answer = nil
+	if c.closed {
+		return
+	}
+	if !c.req.bound {
+		c.ch.remember(c)
+		return
+	}
+	c.state = callWaits
+	if b.down {
+		stops.add(c.req.dismiss(ErrClosed))
+		return
+	}
+	c.req.mu.Lock()
+	c.req.bound = false
+	c.req.mu.Unlock()
+	b.place(c.req)
+	signal(c.req.pump)
+}
+
+// begun books that the answer began: the request is not handed to anybody any
+// more. It tells whether the call is still switched as it was.
+func (c *Call) begun(sw *switched) bool {
+	var stops stops
+	defer stops.call()
+	c.b.mu.Lock()
+	defer c.b.mu.Unlock()
+	if c.switched != sw {
+		return false
+	}
+	c.state = callDone
+	if c.req.bound {
+		stops.add(c.req.dismiss(nil))
+	}
+	return true
 }
 
 // receiveFrom takes as answer what is posted next to the channel that the
@@ -238,123 +288,32 @@ func (c *Call) receiveFrom(ctx context.Context, sw *switched) (*Delivery, error)
 	c.b.mu.Unlock()
 	ctx, cancel := context.WithTimeoutCause(ctx, sw.wait, ErrNoAnswer)
 	defer cancel()
-	return c.b.Receive(ctx, sw.to)
+	d, err := c.b.Receive(ctx, sw.to)
+	if err != nil {
+		return nil, err
+	}
+	if !c.begun(sw) { // the request went to another responder at the same moment
+		d.Done(errReturned)
+		return nil, errReturned
+	}
+	return d, nil
 }
 
 // Switch says, of a request, that its answer is whatever is posted next to the
-// channel to, within wait; else the requester gets [ErrNoAnswer].
+// channel to, within wait; else the requester gets [ErrNoAnswer]. It does nothing
+// when the delivery is not a request or is being answered already.
 func (d *Delivery) Switch(to Name, wait time.Duration) {
 	b := d.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if d.offer == nil || d.offer.call == nil || d.offer.call.closed {
+	if d.offer == nil || d.offer.call == nil {
 		return
 	}
 	c := d.offer.call
+	if c.closed || c.state != callHeld || c.answer != nil {
+		return
+	}
 	c.ch.forget(c)
 	c.switched = &switched{to: to, wait: wait}
 	signal(c.wake)
-}
-
-// Answer sends the answer to a request on n ("…/res/X") and blocks until the
-// requester has all of it; m is read as by [Broker.Send]. id names the request
-// ([Info].Reply). Without id it is the oldest one that was taken and not
-// answered; if there is none, Answer waits for the next one, which is then
-// answered unread. It returns [ErrGone] when nobody waits for that answer any
-// more, the cause of ctx (which bounds only the waiting for a request),
-// [ErrClosed], [ErrDestroyed] or the error of m.Body.
-func (b *Broker) Answer(ctx context.Context, n Name, id string, m Message) error {
-	b.mu.Lock()
-	if b.down && id == "" {
-		b.mu.Unlock()
-		return ErrClosed
-	}
-	ch := b.hold(n.Request())
-	defer func() {
-		b.mu.Lock()
-		b.release(ch)
-		b.mu.Unlock()
-	}()
-	a := &answer{got: make(chan *Call, 1)}
-	a.offer = offer{ch: ch, back: true, info: &Info{
-		ID: b.ids.Add(1), Channel: n, Header: m.Header, Size: m.Size, Time: time.Now(), Queue: true,
-	}}
-	a.init(b.opts.Replay, m.Stop)
-	a.place.v.answer, a.place.seq = a, b.next()
-	if err := b.bindOrWait(ctx, ch, id, a); err != nil {
-		return err
-	}
-	return b.run(ctx, &a.offer, m)
-}
-
-// bindOrWait binds a to its call, and waits for one if it must. It is entered
-// with mu held and gives it back.
-func (b *Broker) bindOrWait(ctx context.Context, ch *channel, id string, a *answer) error {
-	switch {
-	case id != "":
-		c := b.calls[id]
-		if c == nil || c.ch != ch || c.answer != nil || c.switched != nil || c.state != callHeld {
-			b.mu.Unlock()
-			return ErrGone
-		}
-		b.bind(c, a)
-		b.mu.Unlock()
-		return nil
-	case len(ch.taken) > 0:
-		b.bind(ch.taken[0], a)
-		b.mu.Unlock()
-		return nil
-	case ch.offers.head != nil:
-		b.answerUnread(ch.offers.head.v, a)
-		b.mu.Unlock()
-		return nil
-	}
-	ch.consumers.push(&a.place)
-	b.mu.Unlock()
-	var err error
-	select {
-	case c := <-a.got:
-		if c == nil {
-			return ErrDestroyed
-		}
-		return nil
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	case <-b.closed:
-		err = ErrClosed
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if a.place.in == nil { // bound at the last moment
-		if c := <-a.got; c != nil {
-			return nil
-		}
-		return ErrDestroyed
-	}
-	ch.consumers.remove(&a.place)
-	return err
-}
-
-// bind gives the answer to the call. Under mu.
-func (b *Broker) bind(c *Call, a *answer) {
-	c.answer = a
-	c.ch.forget(c)
-	a.mu.Lock()
-	a.begun = true
-	a.mu.Unlock()
-	signal(c.wake)
-}
-
-// answerUnread binds a to a request that nobody has taken: its body is not
-// read. Under mu.
-func (b *Broker) answerUnread(o *offer, a *answer) {
-	o.ch.offers.remove(&o.node)
-	o.mu.Lock()
-	o.inLine = false
-	o.settle(nil)
-	o.mu.Unlock()
-	c := o.call
-	c.state, c.takenAt = callHeld, time.Now()
-	b.bind(c, a)
-	a.got <- c
 }

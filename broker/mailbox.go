@@ -12,14 +12,20 @@ import (
 type chunk struct {
 	info  *Info
 	data  []byte
+	part  int // of the message, from 0
 	first bool
 	last  bool
 	cut   bool
 	class int // index of its pool
 
-	refs  atomic.Int32
-	taken atomic.Bool // some receiver wrote it
+	refs    atomic.Int32
+	holders atomic.Int32 // mailboxes it is in, whose receivers may still write it
+	taken   atomic.Bool  // some receiver wrote it
+	stray   atomic.Bool  // a receiver left with it in hand, and may still look at it
 }
+
+// orphan tells whether no receiver wrote it, and none will.
+func (c *chunk) orphan() bool { return c.holders.Load() == 0 && !c.taken.Load() }
 
 // Chunks are pooled by the power of two of their capacity, so that a mailbox
 // full of short lines does not pin long buffers.
@@ -31,6 +37,10 @@ const (
 )
 
 var chunkPools [maxChunk + 1]sync.Pool
+
+// poison, set by a test, spoils the buffers of chunks that are let go, so that
+// whoever still looks at them is found out.
+var poison func([]byte)
 
 // newChunk copies data, at most chunkBytes, into a chunk with one reference.
 func newChunk(info *Info, data []byte) *chunk {
@@ -44,15 +54,18 @@ func newChunk(info *Info, data []byte) *chunk {
 	}
 	c.info = info
 	c.data = append(c.data[:0], data...)
-	c.first, c.last, c.cut = false, false, false
+	c.part, c.first, c.last, c.cut = 0, false, false, false
 	c.taken.Store(false)
-	c.refs.Store(1)
+	c.refs.Store(1) // holders is 0: every mailbox counted itself out
 	return c
 }
 
 func (c *chunk) release() {
-	if c.refs.Add(-1) == 0 {
+	if c.refs.Add(-1) == 0 && !c.stray.Load() {
 		c.info = nil
+		if poison != nil {
+			poison(c.data[:cap(c.data)])
+		}
 		chunkPools[c.class].Put(c)
 	}
 }
@@ -63,6 +76,7 @@ func (c *chunk) cost() int { return cap(c.data) + chunkCost }
 // A mailbox is the bounded buffer between publishers and one receiver.
 type mailbox struct {
 	owner *Subscription // nil for a Receive
+	info  *Info         // for a Receive: the one message
 	limit int           // bytes
 	wake  chan struct{} // wakes the receiver, capacity 1
 
@@ -91,18 +105,23 @@ const (
 	pushGone
 )
 
-// push puts c in without waiting. A chunk always fits into an empty mailbox.
-func (m *mailbox) push(c *chunk) (pushed, uint64) {
+// push puts c in without waiting and returns its position; of a full mailbox,
+// the position up to which the receiver wrote. A chunk always fits into an empty
+// mailbox, and with force into a full one: so the end of a message that began
+// there is never missed.
+func (m *mailbox) push(c *chunk, force bool) (pushed, uint64) {
 	m.mu.Lock()
 	if m.ended != nil {
 		m.mu.Unlock()
 		return pushGone, 0
 	}
-	if m.bytes > 0 && m.bytes+c.cost() > m.limit {
+	if m.bytes > 0 && m.bytes+c.cost() > m.limit && !force {
+		took := m.took
 		m.mu.Unlock()
-		return pushFull, 0
+		return pushFull, took
 	}
 	c.refs.Add(1)
+	c.holders.Add(1)
 	if m.n == len(m.ring) {
 		m.grow()
 	}
@@ -144,7 +163,10 @@ func (m *mailbox) written() {
 		return
 	}
 	for i, c := range m.held {
-		c.taken.Store(true)
+		if !m.left {
+			c.taken.Store(true)
+			c.holders.Add(-1) // after taken: see orphan
+		}
 		m.bytes -= c.cost()
 		m.took++
 		c.release()
@@ -175,53 +197,63 @@ func (m *mailbox) one() (*chunk, error) {
 }
 
 // end lets nothing more come in. With keep, what is inside is still handed out
-// before err; without, it is dropped.
+// before err; without, it is dropped, and what the receiver is writing counts as
+// lost.
 func (m *mailbox) end(err error, keep bool) {
 	m.mu.Lock()
 	if m.ended == nil {
 		m.ended = err
 	}
 	if !keep {
-		m.left = true
-		m.drop()
+		m.abandon()
 	}
 	m.spaced()
 	m.mu.Unlock()
 	signal(m.wake)
 }
 
-// drop lets go of what was not handed out. Under mu.
-func (m *mailbox) drop() {
+// abandon drops what was not handed out; nobody counts on the rest any more.
+// Under mu.
+func (m *mailbox) abandon() {
+	if m.left {
+		return
+	}
+	m.left = true
+	for _, c := range m.held {
+		c.holders.Add(-1)
+	}
 	for m.n > 0 {
 		c := m.ring[m.head]
 		m.ring[m.head] = nil
 		m.head = (m.head + 1) & (len(m.ring) - 1)
 		m.n--
 		m.bytes -= c.cost()
+		c.holders.Add(-1)
 		c.release()
 	}
 }
 
 // leave is the receiver's last call: what it holds and what waits is let go,
-// unwritten unless ok.
+// unwritten unless ok. Buffers it may still be looking at are not used again.
 func (m *mailbox) leave(ok bool) {
 	m.mu.Lock()
-	m.left = true
 	if m.ended == nil {
 		m.ended = errLeft
 	}
 	if ok {
 		m.written()
 	}
+	m.abandon()
 	for i, c := range m.held {
 		m.bytes -= c.cost()
+		c.stray.Store(true)
 		c.release()
 		m.held[i] = nil
 	}
 	m.held = m.held[:0]
-	m.drop()
 	m.spaced()
 	m.mu.Unlock()
+	signal(m.wake)
 }
 
 // live tells whether push can succeed, now or after a wait.
@@ -239,5 +271,24 @@ func (m *mailbox) position() (took uint64, gone bool, change <-chan struct{}) {
 	if m.space == nil {
 		m.space = make(chan struct{})
 	}
-	return m.took, m.left || m.ended != nil && m.n == 0 && len(m.held) == 0, m.space
+	return m.took, m.spent(), m.space
+}
+
+// spent tells whether nothing will be written any more. Under mu.
+func (m *mailbox) spent() bool {
+	return m.left || m.ended != nil && m.n == 0 && len(m.held) == 0
+}
+
+// settled tells whether the receiver wrote all up to a position, or never will.
+func (m *mailbox) settled(upto uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.took >= upto || m.spent()
+}
+
+// room tells whether a middling chunk would fit.
+func (m *mailbox) room() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.bytes == 0 || m.bytes+4<<10 <= m.limit
 }

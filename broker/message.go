@@ -42,5 +42,8 @@ type Event struct {
 	// First is false on the first chunk seen by a subscription that came in
 	// mid-message; Last is true on the last one.
 	First, Last bool
-	Cut         bool // with Last: the producer went away in mid-message
+	// Cut says, with Last, that the end is missing: the producer went away in
+	// mid-message, or did not wait for this subscription, which was full. A part
+	// missed before the end is only counted ([Stats].Dropped).
+	Cut bool
 }

@@ -132,6 +132,17 @@ func (s *stream) read(n int, err error) {
 	s.wakeReceiver()
 }
 
+// fail cuts the receiver off as if the producer had gone away, if it has not sent
+// everything. It takes mu.
+func (s *stream) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.eof && s.err == nil {
+		s.err = err
+		s.wakeReceiver()
+	}
+}
+
 func (s *stream) wakeReceiver() {
 	if s.wake != nil {
 		signal(s.wake)
@@ -174,6 +185,9 @@ func (s *stream) written() {
 	s.handed += int64(s.last)
 	s.last = 0
 	if s.inHand != nil {
+		if poison != nil {
+			poison(s.inHand.buf[:])
+		}
 		blockPool.Put(s.inHand)
 		s.inHand = nil
 		s.free++

@@ -1,14 +1,6 @@
 package broker
 
-import (
-	"context"
-	"io"
-	"slices"
-)
-
-// batchBytes bounds what one Next hands out: enough for one write, little
-// enough to be acknowledged soon.
-const batchBytes = 64 << 10
+import "slices"
 
 // SubscribeOptions say how a subscription behaves.
 type SubscribeOptions struct {
@@ -32,14 +24,13 @@ type Subscription struct {
 	box     mailbox
 
 	attached map[*channel]*attachment // guarded by Broker.mu
-	exact    *channel                 // held; nil for a pattern; guarded by Broker.mu
+	exact    *channel                 // held; nil for a pattern
+	pubs     int                      // publishers on its channels; guarded by Broker.mu
 	closed   bool                     // guarded by Broker.mu
 
 	// Guarded by box.mu.
-	pubs    int    // publishers on its channels
-	over    bool   // the last of them left, and that is its end
 	idle    bool   // it waits in Next with nothing in hand: a queue message may be given to it
-	skipped bool   // a queue message was not given to it because it was not idle
+	skipped bool   // there may be a queue message that was not given to it
 	offer   *offer // the queue message it has
 
 	offerFirst, offerLast bool // what Next last handed out of offer
@@ -80,7 +71,7 @@ func (b *Broker) SubscribeMatch(p Pattern, allow func(Name) bool, o SubscribeOpt
 	if b.down {
 		return nil, ErrClosed
 	}
-	b.wild[s] = struct{}{}
+	b.wild = append(b.wild, s)
 	for n, ch := range b.channels {
 		if p.Match(n) && allow(n) {
 			b.attach(s, ch)
@@ -107,12 +98,12 @@ func (b *Broker) attach(s *Subscription, ch *channel) {
 	ch.subs = append(ch.subs, a)
 	ch.version.Add(1)
 	ch.consumers.push(&a.node)
-	s.box.mu.Lock()
 	s.pubs += len(ch.pubs)
+	s.box.mu.Lock()
 	s.skipped = true
 	s.box.mu.Unlock()
 	signal(s.box.wake)
-	ch.arrived()
+	ch.arrived(false)
 }
 
 // detach takes s off one channel. Under Broker.mu.
@@ -122,6 +113,7 @@ func (b *Broker) detach(a *attachment) {
 		a.ch.subs = slices.Delete(a.ch.subs, i, i+1)
 	}
 	a.ch.version.Add(1)
+	a.s.pubs -= len(a.ch.pubs)
 	delete(a.s.attached, a.ch)
 }
 
@@ -141,7 +133,9 @@ func (b *Broker) remove(s *Subscription) {
 		return
 	}
 	s.closed = true
-	delete(b.wild, s)
+	if i := slices.Index(b.wild, s); i >= 0 {
+		b.wild = slices.Delete(b.wild, i, i+1)
+	}
 	for _, a := range s.attached {
 		b.detach(a)
 	}
@@ -166,178 +160,10 @@ func (b *Broker) evict(s *Subscription) {
 	}
 }
 
-// publisher books that one came (+1) or left (-1).
-func (s *Subscription) publisher(n int) {
-	s.box.mu.Lock()
-	s.pubs += n
-	if s.pubs == 0 && n < 0 && !s.opts.Stay {
-		s.over = true
-		signal(s.box.wake)
-	}
-	s.box.mu.Unlock()
-}
-
-// claim gives a queue message to s if it is idle. Under Broker.mu.
-func (s *Subscription) claim(o *offer) bool {
-	s.box.mu.Lock()
-	free := s.idle && s.offer == nil && s.box.n == 0 && s.box.ended == nil && !s.over
-	if free {
-		s.offer, s.idle, s.offerFirst, s.offerLast = o, false, true, false
-	} else {
-		s.skipped = true
-	}
-	s.box.mu.Unlock()
-	if free {
-		s.b.match(o, s.box.wake)
-		signal(s.box.wake)
-	}
-	return free
-}
-
-// Next returns what came, at least one event and not much more than 64 KiB; the
-// slice and the bytes in it are valid until the following Next or Close. Calling
-// Next says that everything it returned before was written to the client: a
-// queue message is acknowledged to its producer by the call that follows its
-// last event. Next blocks while there is nothing. It returns io.EOF when the
-// last publisher left (unless Stay), [ErrSlow], [ErrClosed], [ErrDestroyed] or
-// the cause of ctx; Close is due in every case.
-func (s *Subscription) Next(ctx context.Context) ([]Event, error) {
-	s.acknowledge()
-	for {
-		s.box.mu.Lock()
-		s.idle = false
-		withdrawn := s.collect()
-		if len(s.events) > 0 {
-			s.box.mu.Unlock()
-			return s.events, nil
-		}
-		if withdrawn {
-			s.box.mu.Unlock()
-			s.b.count.transfers.Add(-1)
-			continue
-		}
-		if s.offer == nil && (s.box.ended != nil || s.over) {
-			err := s.box.ended
-			s.box.mu.Unlock()
-			if err == nil {
-				err = io.EOF
-			}
-			return nil, err
-		}
-		s.idle = s.offer == nil
-		scan := s.idle && s.skipped
-		if scan {
-			s.skipped = false
-		}
-		s.box.mu.Unlock()
-		if scan {
-			s.scan()
-		}
-		select {
-		case <-s.box.wake:
-		case <-ctx.Done():
-			s.box.mu.Lock()
-			s.idle = false
-			s.box.mu.Unlock()
-			return nil, context.Cause(ctx)
-		}
-	}
-}
-
-// collect fills events from the mailbox and from the queue message in hand,
-// under box.mu. It tells whether that message was withdrawn.
-func (s *Subscription) collect() (withdrawn bool) {
-	clear(s.events)
-	s.events = s.events[:0]
-	for size := 0; s.box.n > 0 && size < batchBytes; {
-		c := s.box.pop()
-		size += len(c.data)
-		s.events = append(s.events, Event{Info: c.info, Data: c.data, First: c.first, Last: c.last, Cut: c.cut})
-	}
-	o := s.offer
-	if o == nil || s.offerLast {
-		return false
-	}
-	o.mu.Lock()
-	data, err := o.next()
-	end := o.atEnd()
-	o.mu.Unlock()
-	e := Event{Info: o.info, Data: data, First: s.offerFirst}
-	switch {
-	case err == errWithdrawn:
-		s.offer = nil
-		return true
-	case err == ErrCut:
-		e.Last, e.Cut = true, true
-	case err == io.EOF || data != nil && end:
-		e.Last = true
-	case data == nil:
-		return false
-	}
-	s.offerFirst, s.offerLast = false, e.Last
-	s.events = append(s.events, e)
-	return false
-}
-
-// acknowledge books what Next returned last as written.
-func (s *Subscription) acknowledge() {
-	s.box.mu.Lock()
-	bytes := 0
-	for _, e := range s.events {
-		bytes += len(e.Data)
-	}
-	s.box.written()
-	o, done := s.offer, s.offerLast
-	if done {
-		s.offer, s.offerLast = nil, false
-	}
-	clear(s.events)
-	s.events = s.events[:0]
-	s.box.mu.Unlock()
-	if o == nil {
-		s.b.count.bytes.Add(uint64(bytes))
-	}
-	if done {
-		s.served(o)
-	}
-}
-
-// served ends a queue message that was received, and sends s to the back of the
-// line it came from.
-func (s *Subscription) served(o *offer) {
-	s.b.finish(o, nil)
-	o.mu.Lock()
-	empty := o.eof && o.total == 0
-	o.mu.Unlock()
-	s.b.mu.Lock()
-	if a := s.attached[o.ch]; a != nil {
-		o.ch.consumers.remove(&a.node)
-		a.node.seq = s.b.next()
-		o.ch.consumers.push(&a.node)
-	}
-	s.b.mu.Unlock()
-	if empty && !s.opts.Stay {
-		s.box.mu.Lock()
-		s.over = true
-		s.box.mu.Unlock()
-	}
-}
-
-// scan looks for queue messages that came while s was not idle.
-func (s *Subscription) scan() {
-	s.b.mu.Lock()
-	defer s.b.mu.Unlock()
-	for ch := range s.attached {
-		if first := ch.offers.head; first != nil && s.claim(first.v) {
-			return
-		}
-	}
-}
-
 // Close leaves all channels. What Next returned and was not acknowledged by
 // another Next counts as not written: a queue message goes to the next receiver
-// if it is kept, a waiting publisher keeps what nobody took. Close may be called
-// again.
+// if it is kept, a waiting publisher keeps what nobody took. A Next that waits
+// returns an error. Close may be called again.
 func (s *Subscription) Close() {
 	s.b.mu.Lock()
 	s.b.remove(s)

@@ -22,12 +22,18 @@ const (
 	actSend
 	actPipe // WebSocket: both
 	actOptions
+	actAsk    // a request on req/
+	actAnswer // an answer on res/
 )
 
 // actionOf says what a request on a channel does.
 func actionOf(r *http.Request, c channel) (action, error) {
 	if websocket.IsWebSocketUpgrade(r) && r.Method == http.MethodGet {
 		return actPipe, nil
+	}
+	kind := c.name.Kind()
+	if kind == broker.Req {
+		return actAsk, nil // by any method, that is the request's own
 	}
 	switch r.Method {
 	case http.MethodGet:
@@ -40,10 +46,16 @@ func actionOf(r *http.Request, c channel) (action, error) {
 		case prefetch(r):
 			return 0, errorf(http.StatusForbidden, "a prefetch must not send; open the link itself")
 		}
+		if kind == broker.Res {
+			return actAnswer, nil
+		}
 		return actSend, nil
 	case http.MethodHead:
 		return actPeek, nil
 	case http.MethodPost, http.MethodPut, http.MethodPatch:
+		if kind == broker.Res {
+			return actAnswer, nil
+		}
 		return actSend, nil
 	case http.MethodOptions:
 		return actOptions, nil
@@ -66,7 +78,25 @@ func (s *Server) serveChannel(w *response, r *http.Request, c channel) error {
 	if err != nil {
 		return err
 	}
+	if c.hook {
+		done, err := s.checkHook(r, c, act)
+		if err != nil {
+			return err
+		}
+		defer done()
+	}
 	switch act {
+	case actAsk:
+		return s.ask(w, r, c)
+	case actAnswer:
+		switched, err := flag(r, "switch", false)
+		if err != nil {
+			return err
+		}
+		if switched {
+			return s.switchTo(w, r, c)
+		}
+		return s.answer(w, r, c)
 	case actOptions:
 		w.Header().Set("Allow", channelMethods)
 		open(w.Header())
@@ -127,6 +157,9 @@ func (s *Server) receiveOrFollow(w *response, r *http.Request, c channel) error 
 	persist, err := flag(r, "persist", false)
 	if err != nil {
 		return err
+	}
+	if c.name.Kind() == broker.Res {
+		return s.take(w, r, c)
 	}
 	switch {
 	case accepts(r, "text/event-stream"):

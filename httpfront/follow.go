@@ -55,7 +55,7 @@ func (s *Server) followRaw(w *response, r *http.Request, c channel, stay, atOnce
 	if len(events) > 0 {
 		from = events[0].Info.Header
 	}
-	messageHeader(out.header, typeOnly(from))
+	messageHeader(out.header, typeOnly(from), false)
 	if mime := r.URL.Query().Get("mime"); mime != "" && validValue(mime) {
 		out.header.Set("Content-Type", mime)
 	}
@@ -112,7 +112,7 @@ func (s *Server) followFramed(w *response, r *http.Request, c channel, as format
 	}
 	defer leave()
 	out := &plainSink{s: s, w: w, code: http.StatusOK, header: http.Header{}}
-	messageHeader(out.header, broker.Header{"Content-Type": {as.contentType()}})
+	messageHeader(out.header, broker.Header{"Content-Type": {as.contentType()}}, false)
 	if err := out.write(as.beat(nil)); err != nil {
 		return err
 	}

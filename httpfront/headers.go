@@ -36,7 +36,7 @@ var neverPrefix = []string{
 }
 
 // passes tells whether a message may carry the header. Names are canonical.
-func passes(name string, reply bool) bool {
+func passes(name string) bool {
 	if never[name] {
 		return false
 	}
@@ -45,32 +45,40 @@ func passes(name string, reply bool) bool {
 			return false
 		}
 	}
-	return reply || name != "Location" && name != "Refresh"
+	return true
 }
 
+// forReplies are the headers that only the answer to a request may carry to a
+// client: a message must not redirect whoever happens to receive it. They travel
+// with every message, because one posted to a switch channel is an answer.
+var forReplies = map[string]bool{"Location": true, "Refresh": true, "Patch-Status": true}
+
 // passed returns the headers that travel with a producer's message: what it
-// marked with Patch-H-, what passes freely, where it was sent to and how. Names
-// and values that are no headers are dropped and counted.
-func (s *Server) passed(r *http.Request) broker.Header {
-	h := s.marked(r.Header, false)
-	for name := range freely {
-		if _, marked := h[name]; !marked && len(r.Header[name]) > 0 {
-			s.add(h, name, r.Header[name])
+// marked with Patch-H-, what passes freely (on hooks, whose senders speak in
+// headers of their own, all of them), where it was sent to and how. Names and
+// values that are no headers are dropped and counted.
+func (s *Server) passed(r *http.Request, c channel) broker.Header {
+	h := s.marked(r.Header)
+	for name, values := range r.Header {
+		if _, marked := h[name]; !marked && (freely[name] || c.hook && passes(name)) {
+			s.add(h, name, values)
 		}
+	}
+	if v := r.Header.Get("Patch-Status"); v != "" {
+		h["Patch-Status"] = []string{v}
 	}
 	h["Patch-Uri"] = []string{publicURI(r.URL)}
 	h["Patch-Method"] = []string{r.Method}
 	return h
 }
 
-// marked returns the headers marked with Patch-H-, without their prefix. reply
-// says that they are an answer's: those may redirect.
-func (s *Server) marked(from http.Header, reply bool) broker.Header {
+// marked returns the headers marked with Patch-H-, without their prefix.
+func (s *Server) marked(from http.Header) broker.Header {
 	h := broker.Header{}
 	for name, values := range from {
 		if bare, ok := strings.CutPrefix(name, patchH); ok {
 			bare = textproto.CanonicalMIMEHeaderKey(bare)
-			if passes(bare, reply) {
+			if passes(bare) {
 				s.add(h, bare, values)
 			}
 		}
@@ -143,10 +151,13 @@ const sandbox = "sandbox allow-scripts allow-forms allow-popups allow-downloads"
 
 const plainText = "text/plain; charset=utf-8"
 
-// messageHeader sets what a response that carries a message carries besides.
-func messageHeader(h http.Header, from broker.Header) {
+// messageHeader sets the headers of a response that carries a message, from its
+// own ones and what is always said. answers may redirect.
+func messageHeader(h http.Header, from broker.Header, answer bool) {
 	for name, values := range from {
-		h[name] = values
+		if answer || !forReplies[name] {
+			h[name] = values
+		}
 	}
 	if len(h["Content-Type"]) != 1 || h["Content-Type"][0] == "" {
 		h["Content-Type"] = []string{plainText}

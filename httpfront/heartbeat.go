@@ -45,11 +45,17 @@ func (s *Server) wait(w *response, r *http.Request) (ctx context.Context, rest f
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithCancelCause(r.Context())
-	stopTimer := func() {}
+	ctx, rest = s.beatFor(r.Context(), w, r)
 	if limit > 0 {
-		ctx, stopTimer = withTimeout(ctx, limit)
+		bounded, stop := withTimeout(ctx, limit)
+		return bounded, func() { rest(); stop() }, nil
 	}
+	return ctx, rest, nil
+}
+
+// beatFor is wait without the timeout, under a context of the caller's.
+func (s *Server) beatFor(ctx context.Context, w *response, r *http.Request) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	h := &heart{cancel: cancel}
 	every := s.cfg.Heartbeat
 	if every > 0 && r.ProtoMajor == 1 {
@@ -64,9 +70,8 @@ func (s *Server) wait(w *response, r *http.Request) (ctx context.Context, rest f
 			h.timer.Stop()
 		}
 		h.mu.Unlock()
-		stopTimer()
 		cancel(nil)
-	}, nil
+	}
 }
 
 func (s *Server) beat(h *heart, w *response, r *http.Request, every time.Duration) {
@@ -96,6 +101,7 @@ type liveBody struct {
 	io.Reader
 	conn   net.Conn
 	looked bool
+	count  *int64 // bytes read
 }
 
 func (b *liveBody) Read(p []byte) (int, error) {
@@ -105,5 +111,7 @@ func (b *liveBody) Read(p []byte) (int, error) {
 			return 0, errClientGone
 		}
 	}
-	return b.Reader.Read(p)
+	n, err := b.Reader.Read(p)
+	*b.count += int64(n)
+	return n, err
 }

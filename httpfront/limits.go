@@ -106,11 +106,7 @@ func (l *limits) sweep(now time.Time) {
 // is a trusted proxy, the right-most address of X-Forwarded-For that is not one.
 // What stands further left may be written by anybody.
 func (l *limits) client(r *http.Request) netip.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	addr := peer.Addr().Unmap().WithZone("")
+	addr := l.peer(r)
 	if !l.trusts(addr) {
 		return addr
 	}
@@ -131,6 +127,15 @@ func (l *limits) client(r *http.Request) netip.Addr {
 		}
 	}
 	return addr
+}
+
+// peer returns the address at the other end of the connection.
+func (l *limits) peer(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return peer.Addr().Unmap().WithZone("")
 }
 
 func (l *limits) trusts(addr netip.Addr) bool {

@@ -34,13 +34,15 @@ func (ndjson) append(buf []byte, f frame) []byte {
 		ID:      strconv.FormatUint(f.info.ID, 10),
 		Time:    f.info.Time.UTC().Format(time.RFC3339Nano),
 		Channel: f.info.Channel.String(),
-		Headers: f.info.Header,
+		Headers: map[string][]string{},
 		Part:    f.part,
 		End:     f.end && !f.cut,
 		Cut:     f.cut,
 	}
-	if line.Headers == nil {
-		line.Headers = map[string][]string{}
+	for name, values := range f.info.Header {
+		if !forReplies[name] {
+			line.Headers[name] = values
+		}
 	}
 	if utf8.Valid(f.data) {
 		s := string(f.data)

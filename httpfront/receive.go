@@ -22,22 +22,23 @@ func (s *Server) receive(w *response, r *http.Request, c channel) error {
 		return err
 	}
 	header := http.Header{}
-	messageHeader(header, d.Info.Header)
+	messageHeader(header, d.Info.Header, false)
 	if mime := r.URL.Query().Get("mime"); mime != "" && validValue(mime) {
 		header.Set("Content-Type", mime)
 	}
-	return s.deliver(w, r, d, http.StatusOK, header)
+	return s.deliver(w, r, d, http.StatusOK, header, true)
 }
 
 // deliver streams a delivery as the response. A queue message goes out on a
 // connection of its own, which tells whether the client took it all; anything
-// else as an ordinary response.
-func (s *Server) deliver(w *response, r *http.Request, d *broker.Delivery, code int, header http.Header) error {
+// else as an ordinary response, and so does all while the request's own body is
+// still being read (own is false then).
+func (s *Server) deliver(w *response, r *http.Request, d *broker.Delivery, code int, header http.Header, own bool) error {
 	if d.Info.Size >= 0 {
 		header.Set("Content-Length", strconv.FormatInt(d.Info.Size, 10))
 	}
 	var out sink = &plainSink{s: s, w: w, code: code, header: header}
-	if d.Info.Queue && r.ProtoMajor == 1 {
+	if own && d.Info.Queue && r.ProtoMajor == 1 {
 		wire, err := s.takeOver(w, r, code, header)
 		switch {
 		case err == nil:

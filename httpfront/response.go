@@ -19,6 +19,8 @@ type response struct {
 
 	status   int
 	bytes    int64
+	received int64 // of the message that came in
+	sends    bool  // a message came in
 	hijacked bool
 	failure  error // what ended the request, for the log
 }
@@ -52,9 +54,10 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // started tells whether the client has got the beginning of an answer.
 func (w *response) started() bool { return w.status != 0 || w.hijacked }
 
-// logRequest writes the one line of a request. The query, which may hold
-// secrets, is no part of it.
-func (s *Server) logRequest(w *response) {
+// answered books a request that is over and writes its one line. The query,
+// which may hold secrets, is no part of it.
+func (s *Server) answered(w *response) {
+	s.metric.request(w)
 	if !s.log.Enabled(context.Background(), slog.LevelInfo) {
 		return
 	}

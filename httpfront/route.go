@@ -13,6 +13,7 @@ type door struct {
 	space string // the namespace its channels live in
 	style style
 	open  bool // needs no credential, so its use is rate limited
+	hook  bool // sending or receiving needs the channel's secret
 }
 
 // style says what a door does where the channel leaves it open.
@@ -32,12 +33,18 @@ var doors = map[string]door{
 	"topic":  {space: "public", style: styleTopic, open: true},
 	"pubsub": {space: "public", style: stylePubsub, open: true},
 	"pipe":   {space: "public", style: stylePipe, open: true},
+
+	"h": {space: "h", open: true, hook: true},
+	"r": {space: "r", open: true, hook: true},
+
+	"channels": {space: "channels", open: true},
 }
 
 // fixed are the paths that are no channels.
 var fixed = map[string]func(*Server, *response, *http.Request) error{
 	"/healthz": (*Server).healthz,
 	"/status":  (*Server).healthz,
+	"/metrics": (*Server).metrics,
 }
 
 // A channel is where a request goes.
@@ -66,16 +73,24 @@ func (s *Server) route(w *response, r *http.Request) error {
 	if err != nil {
 		return errorf(http.StatusBadRequest, "bad path: %v", err)
 	}
-	name, err := broker.ParseName(d.space + "/" + rest)
-	if err != nil {
-		return err
-	}
 	if d.open {
 		leave, err := s.limits.enter(r)
 		if err != nil {
 			return err
 		}
 		defer leave()
+	}
+	switch {
+	case d.hook && rest == "":
+		return s.newHook(w, r, d.space)
+	case d.space == "channels":
+		if done, err := s.httpipe(w, r, rest); done || err != nil {
+			return err
+		}
+	}
+	name, err := broker.ParseName(d.space + "/" + rest)
+	if err != nil {
+		return err
 	}
 	return s.serveChannel(w, r, channel{door: d, name: name})
 }

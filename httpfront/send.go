@@ -28,15 +28,15 @@ func withTimeout(ctx context.Context, d time.Duration) (context.Context, context
 
 // message returns what a producer's request says: its body, or for GET the text
 // of ?body=.
-func (s *Server) message(w *response, r *http.Request) broker.Message {
-	m := broker.Message{Header: s.passed(r), Size: r.ContentLength}
-	if r.Method == http.MethodGet {
+func (s *Server) message(w *response, r *http.Request, c channel) broker.Message {
+	m := broker.Message{Header: s.passed(r, c), Size: r.ContentLength}
+	if r.Method == http.MethodGet && r.ContentLength == 0 {
 		text := r.URL.Query().Get("body")
-		m.Size, m.Body = int64(len(text)), &liveBody{Reader: strings.NewReader(text), conn: connOf(r)}
+		m.Size, m.Body = int64(len(text)), &liveBody{Reader: strings.NewReader(text), conn: connOf(r), count: &w.received}
 		delete(m.Header, "Content-Type")
 		return m
 	}
-	m.Body = &liveBody{Reader: r.Body, conn: connOf(r)}
+	m.Body = &liveBody{Reader: r.Body, conn: connOf(r), count: &w.received}
 	rc := http.NewResponseController(w.ResponseWriter)
 	m.Stop = sync.OnceFunc(func() {
 		rc.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // it only makes a 502 come sooner
@@ -51,7 +51,9 @@ func (s *Server) send(w *response, r *http.Request, c channel) error {
 	if err != nil {
 		return err
 	}
-	err = s.broker.Send(ctx, c.name, s.message(w, r))
+	m := s.message(w, r, c)
+	s.metric.message(w, c, "queue")
+	err = s.broker.Send(ctx, c.name, m)
 	rest()
 	if err != nil {
 		return err
@@ -86,7 +88,8 @@ func (s *Server) publish(w *response, r *http.Request, c channel, waits bool) er
 	if err := p.Ready(ctx); err != nil {
 		return err
 	}
-	n, err := s.publishBody(ctx, p, s.message(w, r))
+	s.metric.message(w, c, "broadcast")
+	n, err := s.publishBody(ctx, p, s.message(w, r, c))
 	if err != nil {
 		return err
 	}

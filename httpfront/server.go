@@ -2,6 +2,7 @@ package httpfront
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"log/slog"
@@ -10,6 +11,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"patchwork/broker"
 )
@@ -26,6 +29,10 @@ type Config struct {
 	RateLimit      float64       // requests a second and client address, on what needs no credential
 	MaxWaiting     int           // requests one client address may have waiting
 	TrustedProxies []netip.Prefix
+
+	SecretKey    []byte               // makes the secrets of hooks; nil: a random one
+	Registry     *prometheus.Registry // what /metrics shows, besides the server's own; nil: nothing else
+	MetricsToken string               // opens /metrics to others than this machine; "": closed to them
 }
 
 // A Server serves all doors of HTTP. Make it with New.
@@ -34,6 +41,8 @@ type Server struct {
 	broker  *broker.Broker
 	log     *slog.Logger
 	limits  *limits
+	hooks   *hooks
+	metric  *metrics
 	http    *http.Server
 	base    context.Context // of all requests; cancelled when draining ends
 	cut     context.CancelFunc
@@ -42,15 +51,23 @@ type Server struct {
 }
 
 // New returns a server that is not listening yet.
-func New(cfg Config) (*Server, error) {
+func New(cfg Config) (s *Server, err error) {
 	if cfg.Broker == nil {
 		return nil, errors.New("httpfront: a server needs a broker")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, broker: cfg.Broker, log: cfg.Logger}
+	s = &Server{cfg: cfg, broker: cfg.Broker, log: cfg.Logger}
 	s.limits = newLimits(cfg)
+	if cfg.SecretKey == nil {
+		cfg.SecretKey = make([]byte, 32)
+		rand.Read(cfg.SecretKey) //nolint:errcheck // it never fails (crypto/rand)
+	}
+	s.hooks = newHooks(cfg.SecretKey)
+	if s.metric, err = newMetrics(s, cfg.Registry); err != nil {
+		return nil, err
+	}
 	s.base, s.cut = context.WithCancel(context.Background())
 	s.http = &http.Server{
 		Handler:           s,
@@ -102,7 +119,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.serving.Add(1)
 	defer s.serving.Done()
 	rw := &response{ResponseWriter: w, r: r, begun: time.Now()}
-	defer s.logRequest(rw)
+	s.metric.active.Inc()
+	defer s.metric.active.Dec()
+	defer s.answered(rw)
 	if err := s.route(rw, r); err != nil {
 		s.fail(rw, r, err)
 	}

@@ -43,6 +43,10 @@ func (s *Server) pipe(w *response, r *http.Request, c channel) error {
 	if err != nil {
 		return err
 	}
+	tells, err := flag(r, "status", false)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	x := &socket{s: s, binary: binary}
@@ -67,7 +71,12 @@ func (s *Server) pipe(w *response, r *http.Request, c channel) error {
 	w.status = http.StatusSwitchingProtocols
 	defer x.conn.Close()
 	context.AfterFunc(ctx, func() { x.goodbye(context.Cause(ctx)) })
-	header := s.passed(r)
+	if tells {
+		if err := x.greet(c); err != nil {
+			return err
+		}
+	}
+	header := s.passed(r, c)
 	delete(header, "Content-Type")
 
 	var both sync.WaitGroup
@@ -79,6 +88,14 @@ func (s *Server) pipe(w *response, r *http.Request, c channel) error {
 	both.Wait()
 	w.failure = context.Cause(ctx)
 	return nil
+}
+
+// greet tells the client what it is connected to.
+func (x *socket) greet(c channel) error {
+	n := x.s.broker.Peek(c.name)
+	return x.conn.WriteJSON(map[string]any{
+		"status": "connected", "channel": c.name.String(), "publishers": n.Producers, "subscribers": n.Subscribers, "pipes": n.Pipes,
+	})
 }
 
 // goodbye tells the client why it ends, and ends the connection a moment later

@@ -97,8 +97,8 @@ func (s *session) talk(format string, args ...any) {
 
 // short keeps what a client sent to one readable piece of a line.
 func short(text string) string {
-	if len(text) > 60 {
-		text = strings.ToValidUTF8(text[:57], "") + "..."
+	if len(text) > 100 {
+		text = strings.ToValidUTF8(text[:97], "") + "..."
 	}
 	return text
 }

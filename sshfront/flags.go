@@ -108,7 +108,7 @@ func (c *command) parse(args []string) (*options, error) {
 			if errors.Is(err, flag.ErrHelp) {
 				return nil, err
 			}
-			return nil, usage("%s: %v; try: %s -h", c.name, err, c.name)
+			return nil, usage("%s: %s; try: %s -h", c.name, short(err.Error()), c.name)
 		}
 		args = f.Args()
 		if len(args) > 0 {

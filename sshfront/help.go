@@ -74,7 +74,18 @@ func (s *session) example(verb, topic string, isPublic bool) string {
 	if isPublic {
 		verb += " -p"
 	}
-	return s.host() + " " + verb + " " + topic
+	return s.host() + " " + verb + " " + quoted(topic)
+}
+
+// quoted writes a topic for the client's shell and, behind it, for our own words.
+func quoted(topic string) string {
+	if !strings.ContainsFunc(topic, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@%+=,", r))
+	}) {
+		return topic
+	}
+	once := "'" + strings.ReplaceAll(topic, "'", `'\''`) + "'"
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(once) + `"`
 }
 
 // host is how to reach this server: as configured, or as the client reached it.

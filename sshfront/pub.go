@@ -36,16 +36,10 @@ func runPub(s *session, o *options) error {
 	if o.block && !s.hasReceiver(name) {
 		s.talk("waiting for a subscriber; receive with: %s", s.example("sub", topic, o.public))
 	}
-	if err := b.ready(s.ctx); err != nil {
-		return err
-	}
 	if err := b.send(); err != nil {
-		if errors.Is(err, errClientGone) {
-			p.Abort()
-		}
-		return err
+		return err // Close cuts a message that is under way
 	}
-	return b.within(s.ctx, p.Drain)
+	return p.Drain(s.ctx)
 }
 
 func (s *session) hasReceiver(n broker.Name) bool {
@@ -60,34 +54,32 @@ type broadcast struct {
 	p *broker.Publisher
 }
 
-// within runs a wait of the publisher that ends after the time the client is
-// willing to wait for a subscriber.
-func (b *broadcast) within(ctx context.Context, wait func(context.Context) error) error {
+func noSubscriber(o *options) error {
+	return refused("nobody took %s within %v; try again, or wait longer with -t", o.topic, o.timeout)
+}
+
+// ready waits for a subscriber, if that is wanted and as long as it is.
+func (b *broadcast) ready(ctx context.Context) error {
+	if !b.o.block {
+		return nil
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, b.o.timeout, errTimedOut)
 	defer cancel()
-	err := wait(ctx)
+	err := b.p.Ready(ctx)
 	if errors.Is(err, errTimedOut) {
 		return noSubscriber(b.o)
 	}
 	return err
 }
 
-func noSubscriber(o *options) error {
-	return refused("nobody took %s within %v; try again, or wait longer with -t", o.topic, o.timeout)
-}
-
-// ready waits for a subscriber, if that is wanted.
-func (b *broadcast) ready(ctx context.Context) error {
-	if !b.o.block {
-		return nil
-	}
-	return b.within(ctx, b.p.Ready)
-}
-
-// send passes on stdin, or the one empty message. It waits for a subscriber again
-// whenever the last one left, and leaves what the client sends unread meanwhile.
+// send passes on stdin, or the one empty message. It waits for a subscriber first;
+// when the last one left in mid-message Write waits for another. What the client
+// sends stays unread meanwhile.
 func (b *broadcast) send() error {
 	ctx := b.s.ctx
+	if err := b.ready(ctx); err != nil {
+		return err
+	}
 	if b.o.empty {
 		_, err := b.p.End(ctx)
 		return err
@@ -97,9 +89,6 @@ func (b *broadcast) send() error {
 		return sendLines(ctx, b.p, stdinReader{ctx, in}, b.ready)
 	}
 	for {
-		if err := b.ready(ctx); err != nil {
-			return err
-		}
 		chunk, err := in.next(ctx)
 		if err == io.EOF {
 			_, err = b.p.End(ctx)

@@ -1,6 +1,7 @@
 package sshfront
 
 import (
+	"io"
 	"strings"
 	"testing"
 
@@ -143,11 +144,9 @@ func TestEveryLineIsAMessage(t *testing.T) {
 	d := open(t, nil)
 	key := newKey(t)
 	c := d.dial(key)
-	n := name(t, key, "lines")
 	long := strings.Repeat("x", 3*wholeLine)
 	for _, topic := range []string{"lines", "queue/lines"} {
-		n = name(t, key, topic)
-		sub, err := d.b.Subscribe(n, broker.SubscribeOptions{Stay: true})
+		sub, err := d.b.Subscribe(name(t, key, topic), broker.SubscribeOptions{Stay: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -232,4 +231,33 @@ func TestPublicTopicsAreForAll(t *testing.T) {
 		t.Errorf("%d %q", code, sub.out.String())
 	}
 	eventually(t, "the wildcard got it too", func() bool { return wild.out.String() == "hi" })
+}
+
+func TestPubServesAReceiverOfOneMessage(t *testing.T) {
+	d := open(t, nil)
+	key := newKey(t)
+	c := d.dial(key)
+	pub := start(t, c, "pub one").send("all ")
+	dl, err := d.b.Receive(t.Context(), name(t, key, "one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	for {
+		data, err := dl.Next(t.Context())
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Write(data)
+		if got.String() == "all " {
+			pub.send("of it").in.Close()
+		}
+	}
+	dl.Done(nil)
+	if code := pub.wait(); code != 0 || got.String() != "all of it" {
+		t.Errorf("%d %q", code, got.String())
+	}
 }

@@ -3,15 +3,23 @@ package sshfront
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // answerTimeout is how long a client may take to answer a request on its channel.
 const answerTimeout = 20 * time.Second
 
-// say writes one line to stderr. It blocks while the client does not read.
+// say writes one line to stderr, whatever is in it. It blocks while the client does
+// not read.
 func (s *session) say(format string, args ...any) {
-	line := fmt.Sprintf(format, args...) + "\n"
+	line := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, fmt.Sprintf(format, args...)) + "\n"
 	s.errMu.Lock()
 	defer s.errMu.Unlock()
 	_, _ = s.ch.Stderr().Write(s.lineEnds([]byte(line)))

@@ -198,30 +198,3 @@ func TestSubEndsWhenThePipeDoes(t *testing.T) {
 		t.Errorf("%d %q", code, sub.out.String())
 	}
 }
-
-func TestAPartOfAMessageForAReceiverOfOne(t *testing.T) {
-	d := open(t, nil)
-	key := newKey(t)
-	c := d.dial(key)
-	pub := start(t, c, "pub one").send("all of it")
-	pub.in.Close()
-	dl, err := d.b.Receive(t.Context(), name(t, key, "one"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got strings.Builder
-	for {
-		data, err := dl.Next(t.Context())
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		got.Write(data)
-	}
-	dl.Done(nil)
-	if code := pub.wait(); code != 0 || got.String() != "all of it" {
-		t.Errorf("%d %q", code, got.String())
-	}
-}

@@ -29,22 +29,23 @@ type relay struct {
 
 // patience is how long a test waits for what has to happen. It is long, as the
 // machine may be slow, and costs nothing where all is well.
-const patience = 60 * time.Second
+const patience = 20 * time.Second
 
 var listening = regexp.MustCompile(`msg=listening http=(\S+) ssh=(\S+)`)
 
-// startRelay runs 'patchwork start' with a folder of its own and free ports, and
-// returns when both doors are open. Later flags override these: the rate limit
-// is off because everybody here has the same address.
+// startRelay runs 'patchwork start' in dir, with its data folder there and free
+// ports, and returns when both doors are open; with an error it returns the relay
+// as far as it came. The flags override these: the rate limit is off because
+// everybody here has the same address.
 func startRelay(binary, dir string, env []string, flags ...string) (*relay, error) {
 	args := append([]string{"start", "--bind", "localhost", "--port", "0", "--ssh-port", "0",
-		"--data-dir", dir, "--rate-limit", "0"}, flags...)
+		"--data-dir", ".relay", "--rate-limit", "0"}, flags...)
 	r := &relay{
 		cmd:   exec.Command(binary, args...),
 		more:  make(chan struct{}, 1),
 		ended: make(chan struct{}),
 	}
-	r.cmd.Env = env
+	r.cmd.Dir, r.cmd.Env = dir, env
 	stderr, err := r.cmd.StderrPipe()
 	if err != nil {
 		return nil, err
@@ -52,7 +53,7 @@ func startRelay(binary, dir string, env []string, flags ...string) (*relay, erro
 	if err := r.cmd.Start(); err != nil {
 		return nil, err
 	}
-	go r.read(stderr)
+	go r.read(stderr) // ends with the process, which stop and wait wait for
 
 	if err := r.waitLog(listening.String()); err != nil {
 		return r, err
@@ -98,6 +99,7 @@ func (r *relay) waitLog(pattern string) error {
 			if match.MatchString(r.logged()) {
 				return nil
 			}
+			r.judged = true
 			return fmt.Errorf("the relay ended (%v) before it logged %q:\n%s", r.err, pattern, r.logged())
 		case <-late:
 			return fmt.Errorf("the relay has not logged %q:\n%s", pattern, r.logged())

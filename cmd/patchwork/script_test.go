@@ -10,12 +10,13 @@ import (
 )
 
 // TestMain makes this test binary the commands that the scripts run: patchwork
-// itself, built like the test with or without the race detector, and a small
-// WebSocket client, which no Linux distribution has under one name.
+// itself, built like the test with or without the race detector, a small
+// WebSocket client, which no Linux distribution has under one name, and first.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"patchwork": main,
 		"ws":        websocketMain,
+		"first":     firstMain,
 	})
 }
 
@@ -66,6 +67,15 @@ func setupClients(env *testscript.Env) error {
 	}
 	env.Setenv("PATH", ssh.bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 	env.Values[sshKey{}] = ssh
-	env.Values[relayKey{}] = new(*relay)
+	running := new(*relay)
+	env.Values[relayKey{}] = running
+	env.Defer(func() {
+		if *running == nil {
+			return
+		}
+		if err := (*running).stop(); err != nil {
+			env.T().Fatal(err)
+		}
+	})
 	return nil
 }

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -40,16 +38,9 @@ func cmdRelay(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	binary, err := exec.LookPath("patchwork")
 	ts.Check(err)
-	r, err := startRelay(binary, ts.MkAbs("data"), env, args...)
-	if r != nil {
-		ts.Defer(func() {
-			if err := r.stop(); err != nil {
-				ts.Fatalf("%v", err)
-			}
-		})
-	}
+	r, err := startRelay(binary, ts.MkAbs("."), env, args...)
+	*ts.Value(relayKey{}).(**relay) = r // before the check: it has to be ended in any case
 	ts.Check(err)
-	*ts.Value(relayKey{}).(**relay) = r
 
 	_, port, _ := net.SplitHostPort(r.ssh)
 	ts.Check(ts.Value(sshKey{}).(*clientSSH).point(port))
@@ -97,26 +88,19 @@ func cmdWaitlog(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // waitfor producers|consumers|subscribers N URL: waits until HEAD says so.
-// waitfor publishers|subscribers|pipes|waiting N alice:TOPIC: until 'ssh alice
-// ls' says so, for topics that HTTP does not see. This is what scripts have
-// instead of sleeping.
+// This is what scripts have instead of sleeping.
 func cmdWaitfor(ts *testscript.TestScript, neg bool, args []string) {
 	refuse(ts, neg)
 	if len(args) != 3 {
-		ts.Fatalf("usage: waitfor COUNTER N URL|USER:TOPIC")
+		ts.Fatalf("usage: waitfor producers|consumers|subscribers N URL")
 	}
 	want, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	look := func() (int, error) { return peekHTTP(args[2], args[0]) }
-	if who, topic, ok := strings.Cut(args[2], ":"); ok && !strings.Contains(args[2], "://") {
-		look = func() (int, error) { return peekSSH(ts, who, topic, args[0]) }
-	}
-
 	late := time.After(patience)
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
-		got, err := look()
+		got, err := peek(args[2], args[0])
 		ts.Check(err)
 		if got == want {
 			return
@@ -129,8 +113,8 @@ func cmdWaitfor(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// peekHTTP reads one of the counters that HEAD tells of a channel.
-func peekHTTP(url, counter string) (int, error) {
+// peek reads one of the counters that HEAD tells of a channel.
+func peek(url, counter string) (int, error) {
 	resp, err := http.Head(url)
 	if err != nil {
 		return 0, err
@@ -142,31 +126,6 @@ func peekHTTP(url, counter string) (int, error) {
 		return 0, fmt.Errorf("HEAD %s: %s, Patch-%s: %q", url, resp.Status, counter, value)
 	}
 	return n, nil
-}
-
-// peekSSH reads one of the counters of 'ssh USER ls -json'; a topic that is not
-// listed counts nothing.
-func peekSSH(ts *testscript.TestScript, who, topic, counter string) (int, error) {
-	ssh := filepath.Join(ts.Value(sshKey{}).(*clientSSH).bin, "ssh")
-	out, err := exec.Command(ssh, who, "ls", "-json").Output()
-	if err != nil {
-		return 0, fmt.Errorf("ssh %s ls -json: %w", who, err)
-	}
-	var topics []map[string]any
-	if err := json.Unmarshal(out, &topics); err != nil {
-		return 0, fmt.Errorf("ssh %s ls -json: %w in %s", who, err, out)
-	}
-	for _, t := range topics {
-		name, _ := t["topic"].(string)
-		if _, rest, _ := strings.Cut(name, "/"); rest == topic || name == topic {
-			n, ok := t[counter].(float64)
-			if !ok {
-				return 0, fmt.Errorf("ssh %s ls -json has no %q: %s", who, counter, out)
-			}
-			return int(n), nil
-		}
-	}
-	return 0, nil
 }
 
 func refuse(ts *testscript.TestScript, neg bool) {

@@ -1,0 +1,43 @@
+# Everything one does with this repository. 'make' alone runs the relay.
+
+GO ?= go
+BIN := bin/patchwork
+
+# How long 'make fuzz' spends on each fuzz test.
+FUZZTIME ?= 10s
+
+.DEFAULT_GOAL := run
+.PHONY: run build test lint bench fuzz clean
+
+# The relay with nothing configured: HTTP on :8080, SSH on :2222.
+run: build
+	$(BIN) start
+
+# One static binary that runs on any Linux.
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/patchwork
+
+# All tests with the race detector, which needs a C compiler. The scripts use
+# the machine's own clients; what is missing of them is installed first.
+test:
+	@.ci/apt.sh gcc:gcc ssh:openssh-client sshd:openssh-server curl:curl nginx:nginx-light
+	$(GO) test -race -timeout 15m ./...
+
+# Format, vet, staticcheck, golangci-lint, known vulnerabilities.
+lint:
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted, run gofmt -w:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) tool -modfile=tools/go.mod golangci-lint run ./...
+	@if curl -fsS -m 10 -o /dev/null https://vuln.go.dev/index/modules.json 2>/dev/null; \
+	then $(GO) tool -modfile=tools/go.mod govulncheck ./...; \
+	else echo "govulncheck: skipped, its database is out of reach"; fi
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz:
+	@.ci/fuzz.sh $(FUZZTIME)
+
+clean:
+	rm -rf bin

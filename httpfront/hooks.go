@@ -1,0 +1,183 @@
+package httpfront
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"golang.org/x/sync/semaphore"
+
+	"patchwork/broker"
+)
+
+const (
+	// maxSigned is how long a body may be whose signature is its credential: it is
+	// held whole until it is checked.
+	maxSigned = 25 << 20
+	// allSigned is how much of such bodies may be held by all requests together.
+	allSigned = 10 * maxSigned
+)
+
+// hooks makes and checks the secrets of /h and /r channels.
+type hooks struct {
+	key  []byte
+	room *semaphore.Weighted // bytes for bodies whose signature is to be checked
+}
+
+func newHooks(key []byte) *hooks {
+	return &hooks{key: key, room: semaphore.NewWeighted(allSigned)}
+}
+
+// secret returns the hex HMAC-SHA256 of "NAMESPACE:CHANNEL" under the key.
+func (h *hooks) secret(n broker.Name) string {
+	mac := hmac.New(sha256.New, h.key)
+	io.WriteString(mac, n.Namespace()+":"+n.Topic()) //nolint:errcheck // a hash takes everything
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// newHook answers GET /h and GET /r with a new channel and its secret.
+func (s *Server) newHook(w *response, r *http.Request, space string) error {
+	if r.Method != http.MethodGet {
+		return notAllowed("GET; send to /" + space + "/CHANNEL")
+	}
+	name, err := broker.ParseName(space + "/" + uuid())
+	if err != nil {
+		return err
+	}
+	return s.json(w, map[string]string{"channel": name.Topic(), "secret": s.hooks.secret(name)})
+}
+
+// uuid returns a random UUID (RFC 9562, version 4).
+func uuid() string {
+	var b [16]byte
+	rand.Read(b[:]) //nolint:errcheck // it never fails (crypto/rand)
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// json answers with v, which nobody may keep: it may hold a secret.
+func (s *Server) json(w *response, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	open(h)
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	w.extend(s.cfg.WriteTimeout)
+	_, err = w.Write(append(text, '\n'))
+	return err
+}
+
+// errSecret is the answer to a wrong secret and to a missing one alike.
+var errSecret = &httpError{
+	status: http.StatusUnauthorized, line: "this needs the channel's secret: ?secret=, Authorization: Bearer, or X-Patch-Secret",
+	header: http.Header{"Www-Authenticate": {`Bearer realm="patchwork"`}},
+}
+
+// checkHook decides whether a request may do what it does on a hook: on /h
+// anybody receives and sending needs the secret, on /r the other way round, and
+// a pipe does both. For a signed body it replaces r.Body by the whole of it; done
+// lets go of that.
+func (s *Server) checkHook(r *http.Request, c channel, act action) (done func(), err error) {
+	done = func() {}
+	sends := act == actSend || act == actPipe
+	receives := act == actReceive || act == actPeek || act == actPipe
+	if !(c.space == "h" && sends || c.space == "r" && receives) {
+		return done, nil
+	}
+	defer func() { s.metric.allowed(err) }()
+	secret := s.hooks.secret(c.name)
+	given := secrets(r)
+	if len(given) == 0 && c.space == "h" && act == actSend {
+		for _, header := range signatures {
+			if len(r.Header[header]) > 0 {
+				return s.checkSignature(r, header, secret)
+			}
+		}
+	}
+	ok := len(given) > 0
+	for _, v := range given {
+		if subtle.ConstantTimeCompare([]byte(v), []byte(secret)) != 1 {
+			ok = false
+		}
+	}
+	if !ok {
+		return done, errSecret
+	}
+	return done, nil
+}
+
+// secrets returns every secret a request gives: they all must be right.
+func secrets(r *http.Request) []string {
+	given := append([]string(nil), r.URL.Query()["secret"]...)
+	given = append(given, r.Header["X-Patch-Secret"]...)
+	for _, v := range r.Header["Authorization"] {
+		if kind, token, ok := strings.Cut(v, " "); ok && strings.EqualFold(kind, "Bearer") {
+			v = strings.TrimSpace(token)
+		}
+		given = append(given, v)
+	}
+	return given
+}
+
+// signatures are the headers in which forges sign a webhook: the hex HMAC-SHA256
+// of the raw body under the hook's secret, GitHub's with "sha256=" before it
+// (docs.github.com, "Validating webhook deliveries"; Forgejo's and Gitea's
+// webhook documentation).
+var signatures = []string{"X-Hub-Signature-256", "X-Forgejo-Signature", "X-Gitea-Signature"}
+
+func (s *Server) checkSignature(r *http.Request, header, secret string) (done func(), err error) {
+	done = func() {}
+	if r.Method == http.MethodGet {
+		return done, errSecret // ?body= is not what was signed
+	}
+	given, isHex := strings.CutPrefix(r.Header.Get(header), "sha256=")
+	if header == "X-Hub-Signature-256" && !isHex || len(r.Header[header]) != 1 || len(given) != 2*sha256.Size {
+		return done, errSecret
+	}
+	want, err := hex.DecodeString(given)
+	if err != nil {
+		return done, errSecret
+	}
+	tooLong := errorf(http.StatusRequestEntityTooLarge, "a signed body may be 25 MiB at most; use the secret itself for longer ones")
+	if r.ContentLength > maxSigned {
+		return done, tooLong
+	}
+	weight := r.ContentLength
+	if weight < 0 {
+		weight = maxSigned
+	}
+	if !s.hooks.room.TryAcquire(weight) {
+		return done, &httpError{http.StatusServiceUnavailable, "too many signed webhooks at once; try again", nil}
+	}
+	release := func() { s.hooks.room.Release(weight) }
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxSigned+1))
+	switch {
+	case err != nil:
+		release()
+		return done, err
+	case len(body) > maxSigned:
+		release()
+		return done, tooLong
+	}
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(body)
+	if !hmac.Equal(mac.Sum(nil), want) {
+		release()
+		return done, errSecret
+	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	r.Header.Del(header) // it was the credential
+	return release, nil
+}
