@@ -7,7 +7,7 @@ BIN := bin/patchwork
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := run
-.PHONY: run build test lint bench fuzz clean
+.PHONY: run build test test-long lint bench fuzz clean
 
 # The relay with nothing configured: HTTP on :8080, SSH on :2222.
 run: build
@@ -20,8 +20,12 @@ build:
 # All tests with the race detector, which needs a C compiler. The scripts use
 # the machine's own clients; what is missing of them is installed first.
 test:
-	@.ci/apt.sh gcc:gcc ssh:openssh-client sshd:openssh-server curl:curl nginx:nginx-light
+	@.ci/apt.sh gcc:gcc ssh:openssh-client sshd:openssh-server curl:curl nginx:nginx-light wget:wget promtool:prometheus chromium:chromium autossh:autossh
 	$(GO) test -race -timeout 15m ./...
+
+# Also what takes too long for every change: files with the build tag long.
+test-long:
+	$(GO) test -race -tags long -timeout 2h ./...
 
 # Format, vet, staticcheck, golangci-lint, known vulnerabilities.
 lint:
@@ -29,9 +33,7 @@ lint:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) tool -modfile=tools/go.mod golangci-lint run ./...
-	@if curl -fsS -m 10 -o /dev/null https://vuln.go.dev/index/modules.json 2>/dev/null; \
-	then $(GO) tool -modfile=tools/go.mod govulncheck ./...; \
-	else echo "govulncheck: skipped, its database is out of reach"; fi
+	@.ci/vuln.sh
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...

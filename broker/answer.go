@@ -21,7 +21,11 @@ type answer struct {
 // [ErrClosed], [ErrDestroyed] or the error of m.Body.
 func (b *Broker) Answer(ctx context.Context, n Name, id string, m Message) error {
 	b.mu.Lock()
-	ch := b.hold(n.Request())
+	ch, err := b.join(n, identityOf(ctx), nil)
+	if err != nil {
+		b.mu.Unlock()
+		return err
+	}
 	defer func() {
 		b.mu.Lock()
 		b.release(ch)
@@ -31,6 +35,7 @@ func (b *Broker) Answer(ctx context.Context, n Name, id string, m Message) error
 	a.offer = offer{ch: ch, back: true, info: &Info{
 		ID: b.ids.Add(1), Channel: n, Header: m.Header, Size: m.Size, Time: time.Now(), Queue: true,
 	}}
+	a.as = identityOf(ctx)
 	a.init(b.opts.Replay, m.Stop)
 	a.place.v.answer, a.place.seq = a, b.next()
 	if err := b.bindOrWait(ctx, ch, id, a); err != nil {

@@ -55,10 +55,11 @@ type channel struct {
 	offers    line[*offer] // producers that wait for a receiver
 	consumers line[taker]  // receivers that wait for a producer
 	subs      []*attachment
-	pubs      map[*Publisher]struct{}
-	version   atomic.Uint64 // counts changes of subs; read without the lock
-	arrival   *arrival      // nil while no publisher waits for a receiver
-	taken     []*Call       // requests that were taken and not answered, oldest first
+	pubs      map[*Publisher]struct{} // nil until there is one
+	version   atomic.Uint64           // counts changes of subs; read without the lock
+	arrival   *arrival                // nil while no publisher waits for a receiver
+	guard     *guard                  // the access list, nil where there is none
+	taken     []*Call                 // requests that were taken and not answered, oldest first
 }
 
 // A taker is one of the three that may stand in a line of consumers.
@@ -72,7 +73,7 @@ type taker struct {
 func (b *Broker) hold(n Name) *channel {
 	ch := b.channels[n]
 	if ch == nil {
-		ch = &channel{name: n, pubs: map[*Publisher]struct{}{}}
+		ch = &channel{name: n}
 		b.channels[n] = ch
 		for _, s := range b.wild {
 			if s.pattern.Match(n) && s.allow(n) {

@@ -18,6 +18,11 @@ var (
 	// ErrCut is returned to a receiver whose producer went away in mid-message:
 	// what was received is not whole.
 	ErrCut = errors.New("the producer went away in mid-message")
+	// ErrDenied is returned to whom the channel's access list does not let in.
+	ErrDenied = errors.New("the topic's access list does not let you in")
+	// ErrTaken is returned to whoever brings an access list to a channel that has
+	// somebody else's, or where somebody is already whom it does not let in.
+	ErrTaken = errors.New("somebody is on this topic already whom the access list does not let in")
 	// ErrGone is returned to an answerer whose requester is gone, was answered
 	// already or never was.
 	ErrGone = errors.New("nobody waits for this answer")

@@ -14,8 +14,7 @@ import (
 // each message goes to one of them, a Receive before a follower.
 func (p *Publisher) handOn(ctx context.Context) error {
 	for {
-		p.pending.prune()
-		orphans := p.pending.orphans()
+		orphans := p.orphans()
 		if len(orphans) == 0 {
 			return nil
 		}
@@ -49,6 +48,33 @@ func (p *Publisher) handOn(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// orphans returns what nobody took and nobody has any more. A part that others
+// went on without, so that its message has a gap behind it, is let go.
+func (p *Publisher) orphans() []*chunk {
+	p.pending.prune()
+	lost := p.pending.orphans()
+	for n := -1; n != len(lost); { // until no receiver was leaving meanwhile
+		n = len(lost)
+		for _, list := range [3][]*target{p.followers, p.oneshots, p.past} {
+			for _, t := range list {
+				t.m.settled(0) // lets one that is leaving finish that
+			}
+		}
+		lost = p.pending.orphans()
+	}
+	for i := len(lost) - 1; i >= 0; i-- {
+		c := lost[i]
+		if c.last || p.open.Load() && c.info == p.info && c.part == p.part-1 {
+			continue
+		}
+		if i+1 == len(lost) || lost[i+1].info != c.info || lost[i+1].part != c.part+1 {
+			c.taken.Store(true)
+			lost = slices.Delete(lost, i, i+1)
+		}
+	}
+	return lost
 }
 
 // heirs finds who gets which of the orphans. Under Broker.mu.

@@ -85,6 +85,27 @@ func TestAFollowerThatWentOnIsNotSentBack(t *testing.T) {
 	})
 }
 
+func TestAPartThatOthersWentOnWithoutIsNotHandedOn(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, b *Broker) {
+		first := subscribe(t, b, jobs, SubscribeOptions{})
+		p := publish(t, b, jobs, PublishOptions{Wait: true})
+		p.Write(t.Context(), []byte("1"))
+		second := subscribe(t, b, jobs, SubscribeOptions{})
+		p.Write(t.Context(), []byte("2"))
+		wantNext(t, second, "2")
+		awaits(t, second) // has taken 2, and will leave with 3
+		p.Write(t.Context(), []byte("3"))
+		second.Close()
+		first.Close()
+		got := follows(t, subscribe(t, b, jobs, SubscribeOptions{}))
+		p.Write(t.Context(), []byte("4"))
+		p.End(t.Context())
+		p.Drain(t.Context())
+		p.Close()
+		want(t, "the third", got, "34]", io.EOF)
+	})
+}
+
 func TestAPlainReceiveGetsALeftMessageFromItsStart(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, b *Broker) {
 		ctx, cancel := context.WithCancel(t.Context())

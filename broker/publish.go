@@ -23,6 +23,11 @@ type PublishOptions struct {
 	// hear this publisher unless Echo.
 	Pipe *Subscription
 	Echo bool
+	// As is who publishes; Access, if it is not nil, the list of those who may use
+	// the channel as long as this publisher is there: users, fingerprints of keys,
+	// [AccessWeb].
+	As     Identity
+	Access []string
 }
 
 // A Publisher sends messages to all receivers of a channel. It is used by one
@@ -57,7 +62,7 @@ type Publisher struct {
 
 // Publish opens a publisher. The channel's subscriptions last until it closes,
 // or longer. It never blocks and returns [ErrClosed] on a broker that is going
-// down.
+// down, [ErrDenied] or [ErrTaken].
 func (b *Broker) Publish(n Name, o PublishOptions) (*Publisher, error) {
 	p := &Publisher{b: b, opts: o, size: -1}
 	b.mu.Lock()
@@ -65,8 +70,15 @@ func (b *Broker) Publish(n Name, o PublishOptions) (*Publisher, error) {
 	if b.down {
 		return nil, ErrClosed
 	}
-	p.ch = b.hold(n.Request())
+	ch, err := b.join(n, o.As, o.Access)
+	if err != nil {
+		return nil, err
+	}
+	p.ch = ch
 	p.version = p.ch.version.Load() - 1 // whatever it is, look once
+	if p.ch.pubs == nil {
+		p.ch.pubs = map[*Publisher]struct{}{}
+	}
 	p.ch.pubs[p] = struct{}{}
 	for _, a := range p.ch.subs {
 		a.s.pubs++
@@ -91,6 +103,7 @@ func (p *Publisher) Close() {
 			p.b.end(a.s, io.EOF)
 		}
 	}
+	p.b.unguard(p.ch, p.opts.Access)
 	p.b.release(p.ch)
 }
 

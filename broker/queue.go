@@ -13,7 +13,8 @@ type offer struct {
 	node node[*offer] // in ch.offers; guarded by Broker.mu
 	info *Info
 	call *Call // set when it is a request
-	back bool  // it is the answer to one: there is no other receiver
+	as   Identity
+	back bool // it is the answer to one: there is no other receiver
 
 	begun  bool // some receiver had it; guarded by mu
 	inLine bool // mirrors node.in for the producer; guarded by mu
@@ -39,11 +40,16 @@ func (b *Broker) Send(ctx context.Context, n Name, m Message) error {
 		b.mu.Unlock()
 		return ErrClosed
 	}
-	ch := b.hold(n.Request())
+	ch, err := b.join(n, identityOf(ctx), nil)
+	if err != nil {
+		b.mu.Unlock()
+		return err
+	}
 	o := b.offer(ch, m)
+	o.as = identityOf(ctx)
 	b.place(o)
 	b.mu.Unlock()
-	err := b.run(ctx, o, m)
+	err = b.run(ctx, o, m)
 	b.mu.Lock()
 	b.release(ch)
 	b.mu.Unlock()

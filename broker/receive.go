@@ -13,6 +13,7 @@ type taken struct {
 type waiter struct {
 	node node[taker] // guarded by Broker.mu
 	wake chan struct{}
+	as   Identity
 	got  chan taken // capacity 1; sent to once, by whoever takes node out of its line
 }
 
@@ -29,7 +30,12 @@ func (b *Broker) Receive(ctx context.Context, n Name) (*Delivery, error) {
 		b.mu.Unlock()
 		return nil, ErrClosed
 	}
-	ch := b.hold(n)
+	w.as = identityOf(ctx)
+	ch, err := b.join(n, w.as, nil)
+	if err != nil {
+		b.mu.Unlock()
+		return nil, err
+	}
 	w.node.seq = b.next()
 	b.enqueue(ch, w)
 	b.mu.Unlock()

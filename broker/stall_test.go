@@ -106,7 +106,7 @@ func TestAStalledSubscriptionIsCutOffAndToldOnce(t *testing.T) {
 		slow := subscribe(t, b, jobs, SubscribeOptions{OnCut: func(err error) { told <- err }})
 		quick := follows(t, subscribe(t, b, jobs, SubscribeOptions{}))
 		start := time.Now()
-		written := make(chan struct{})
+		written, leave := make(chan struct{}), make(chan struct{})
 		text := strings.Repeat("x", 150_000)
 		for range 2 { // both are held back; it is cut off once
 			go func() {
@@ -114,7 +114,7 @@ func TestAStalledSubscriptionIsCutOffAndToldOnce(t *testing.T) {
 				say(t, p, text, 1)
 				p.Drain(t.Context())
 				written <- struct{}{}
-				<-written
+				<-leave
 				p.Close()
 			}()
 		}
@@ -123,8 +123,7 @@ func TestAStalledSubscriptionIsCutOffAndToldOnce(t *testing.T) {
 		if took := time.Since(start); took != time.Minute {
 			t.Errorf("it held them back for %v", took)
 		}
-		written <- struct{}{}
-		written <- struct{}{}
+		close(leave)
 		if err := <-told; err != ErrSlow || len(told) != 0 {
 			t.Errorf("told %v, and %d more", err, len(told))
 		}
@@ -145,6 +144,7 @@ func TestAReceiverThatTakesALittleIsNotCutOff(t *testing.T) {
 		s := subscribe(t, b, jobs, SubscribeOptions{})
 		p := publish(t, b, jobs, PublishOptions{Wait: true})
 		written := fill(t, p)
+		s.Next(t.Context())
 		for range 3 {
 			<-time.After(59 * time.Second)
 			if _, err := s.Next(t.Context()); err != nil {

@@ -11,6 +11,9 @@ type SubscribeOptions struct {
 	// is cut off for being too slow, so that whoever is blocked in a write can
 	// be woken. It must not block.
 	OnCut func(error)
+	// As is who subscribes; Access as in [PublishOptions], not for patterns.
+	As     Identity
+	Access []string
 }
 
 // A Subscription receives every message of its channels: chunk by chunk what is
@@ -54,8 +57,12 @@ func (b *Broker) Subscribe(n Name, o SubscribeOptions) (*Subscription, error) {
 	if b.down {
 		return nil, ErrClosed
 	}
-	s.exact = b.hold(n.Request())
-	b.attach(s, s.exact)
+	ch, err := b.join(n, o.As, o.Access)
+	if err != nil {
+		return nil, err
+	}
+	s.exact = ch
+	b.attach(s, ch)
 	return s, nil
 }
 
@@ -73,7 +80,7 @@ func (b *Broker) SubscribeMatch(p Pattern, allow func(Name) bool, o SubscribeOpt
 	}
 	b.wild = append(b.wild, s)
 	for n, ch := range b.channels {
-		if p.Match(n) && allow(n) {
+		if p.Match(n) && allow(n) && ch.open(s) {
 			b.attach(s, ch)
 		}
 	}
@@ -140,6 +147,7 @@ func (b *Broker) remove(s *Subscription) {
 		b.detach(a)
 	}
 	if s.exact != nil {
+		b.unguard(s.exact, s.opts.Access)
 		b.release(s.exact)
 	}
 }

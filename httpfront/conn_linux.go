@@ -1,8 +1,11 @@
 package httpfront
 
 import (
+	"errors"
 	"net"
+	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,6 +37,46 @@ func unread(c net.Conn) (n int) {
 func unsent(c net.Conn) (n int) {
 	control(c, func(fd int) { n, _ = unix.IoctlGetInt(fd, unix.SIOCOUTQ) })
 	return n
+}
+
+// settled waits until a connection that both sides have ended is over, and
+// returns an error if the peer reset it: what was written then arrived after the
+// peer's close, and nobody has read it. The peer's system answers for that by
+// itself, so this takes no longer than a round trip; limit is for lost packets.
+func settled(c net.Conn, limit time.Duration) (err error) {
+	if wrapped, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = wrapped.NetConn()
+	}
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, rawErr := sc.SyscallConn()
+	if rawErr != nil {
+		return rawErr
+	}
+	over := func(fd uintptr) bool {
+		info, infoErr := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		const closed = 7 // TCP_CLOSE of linux/tcp_states.h
+		if infoErr == nil && info.State != closed {
+			return false
+		}
+		if code, codeErr := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR); codeErr == nil && code != 0 {
+			err = syscall.Errno(code)
+		}
+		return true
+	}
+	for end := time.Now().Add(limit); ; {
+		c.SetReadDeadline(end) //nolint:errcheck // the read says it
+		waited := raw.Read(over)
+		switch {
+		case waited == nil:
+			return err
+		case !errors.Is(waited, os.ErrDeadlineExceeded) || time.Now().After(end):
+			return waited
+		}
+		// Somebody else's deadline, set when the client's close was seen.
+	}
 }
 
 func control(c net.Conn, f func(fd int)) {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
+	"time"
 
 	"patchwork/broker"
 )
@@ -74,6 +76,9 @@ func (s *Server) fail(w *response, r *http.Request, err error) {
 		return // whoever hijacked it has closed it
 	}
 	if w.started() {
+		if tcp, ok := connOf(r).(*net.TCPConn); ok && !r.ProtoAtLeast(1, 1) {
+			tcp.SetLinger(0) //nolint:errcheck // to HTTP/1.0 only a reset says that this was not the end
+		}
 		panic(http.ErrAbortHandler)
 	}
 	code, line := status(err)
@@ -94,7 +99,34 @@ func (s *Server) fail(w *response, r *http.Request, err error) {
 	if code == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "5")
 	}
+	w.interim.Lock()
+	unread := r.ContentLength != 0 && !w.ended && r.ProtoMajor == 1
+	w.interim.Unlock()
+	if !unread {
+		s.plain(w, code, line)
+		return
+	}
+	// net/http would read more of the body first, for as long as that takes.
+	rc := http.NewResponseController(w.ResponseWriter)
+	rc.EnableFullDuplex() //nolint:errcheck // HTTP/1 can
+	h.Set("Connection", "close")
 	s.plain(w, code, line)
+	rc.Flush() //nolint:errcheck // the client may be gone; there is nobody to tell
+	drain(connOf(r))
+}
+
+// linger is how long a client that still sends when it is answered has to hear
+// the answer: closing at once would reset the connection, answer and all.
+const linger = time.Second
+
+// drain reads what a client still sends, until it stops or linger is over.
+func drain(conn net.Conn) {
+	if conn == nil {
+		return
+	}
+	conn.SetReadDeadline(time.Now().Add(linger)) //nolint:errcheck // the read says it
+	io.Copy(io.Discard, conn)                    //nolint:errcheck // the connection ends either way
+	conn.SetReadDeadline(time.Unix(1, 0))        //nolint:errcheck // nobody reads any more
 }
 
 // plain answers with one line of text.
@@ -104,9 +136,10 @@ func (s *Server) plain(w *response, code int, line string) {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	if line != "" {
+	if line != "" && code != http.StatusTooManyRequests { // that body is compared by scripts as it is
 		line += "\n"
 	}
+	h.Set("Content-Length", strconv.Itoa(len(line)))
 	w.extend(s.cfg.WriteTimeout)
 	w.WriteHeader(code)
 	io.WriteString(w, line) //nolint:errcheck // the client may be gone; there is nobody to tell

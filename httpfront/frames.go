@@ -47,7 +47,7 @@ func (a *assembler) add(e broker.Event, now time.Time) iter.Seq[frame] {
 	return func(yield func(frame) bool) {
 		i := a.find(e.Info)
 		if i < 0 {
-			if e.First && e.Last && !e.Cut {
+			if e.First && e.Last && !e.Cut && len(e.Data) <= wholeLimit {
 				yield(frame{info: e.Info, data: e.Data})
 				return
 			}
@@ -127,8 +127,24 @@ func (u *unfinished) take(n int) frame {
 				return u.frame(back) // not in the middle of a character
 			}
 		}
+	} else if begun := u.begun(); begun < n {
+		n -= begun
 	}
 	return u.frame(n)
+}
+
+// begun returns how many bytes at the end of buf are the beginning of a character
+// whose rest has not come yet.
+func (u *unfinished) begun() int {
+	for i := 1; i < utf8.UTFMax && i <= len(u.buf); i++ {
+		if tail := u.buf[len(u.buf)-i:]; utf8.RuneStart(tail[0]) {
+			if !utf8.FullRune(tail) {
+				return i
+			}
+			break
+		}
+	}
+	return 0
 }
 
 func (u *unfinished) frame(n int) frame {

@@ -2,6 +2,7 @@ package httpfront
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -45,12 +46,12 @@ func (s *Server) wait(w *response, r *http.Request) (ctx context.Context, rest f
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, rest = s.beatFor(r.Context(), w, r)
+	ctx, calm := s.beatFor(r.Context(), w, r)
 	if limit > 0 {
 		bounded, stop := withTimeout(ctx, limit)
-		return bounded, func() { rest(); stop() }, nil
+		return bounded, func() { calm(); stop() }, nil
 	}
-	return ctx, rest, nil
+	return ctx, calm, nil
 }
 
 // beatFor is wait without the timeout, under a context of the caller's.
@@ -87,12 +88,29 @@ func (s *Server) beat(h *heart, w *response, r *http.Request, every time.Duratio
 	}
 	// A producer that waits for its own 100 Continue must not get one that it did
 	// not earn: that would start its body. Once bytes came it waits no more.
-	asks := r.Header.Get("Expect") != "" && (conn == nil || unread(conn) == 0)
-	if r.ProtoAtLeast(1, 1) && !asks {
+	w.interim.Lock()
+	asks := r.Header.Get("Expect") != "" && !w.drawn && (conn == nil || unread(conn) == 0)
+	if r.ProtoAtLeast(1, 1) && !asks && !w.asked && !startled(r) {
 		w.extend(s.cfg.WriteTimeout)
 		w.ResponseWriter.WriteHeader(http.StatusContinue)
 	}
+	w.interim.Unlock()
 	h.timer.Reset(every)
+}
+
+// startled tells whether the client takes a 100 Continue that it did not ask for
+// as an error: fetch of Node (undici) does, its http module and browsers do not.
+// It is known by its name, or by sending one of the two Sec-Fetch headers that
+// browsers always send together. Behind a proxy it does not see them.
+func startled(r *http.Request) bool {
+	for _, h := range [...]string{"X-Forwarded-For", "X-Real-Ip", "Forwarded", "Via"} {
+		if r.Header.Get(h) != "" {
+			return false
+		}
+	}
+	agent := r.Header.Get("User-Agent")
+	return agent == "node" || agent == "undici" ||
+		r.Header.Get("Sec-Fetch-Mode") != "" && r.Header.Get("Sec-Fetch-Site") == ""
 }
 
 // A liveBody is a request's body whose connection is looked at once more when
@@ -101,7 +119,7 @@ type liveBody struct {
 	io.Reader
 	conn   net.Conn
 	looked bool
-	count  *int64 // bytes read
+	w      *response // of the request: what was read is booked there
 }
 
 func (b *liveBody) Read(p []byte) (int, error) {
@@ -110,8 +128,18 @@ func (b *liveBody) Read(p []byte) (int, error) {
 		if b.conn != nil && hungUp(b.conn) {
 			return 0, errClientGone
 		}
+		b.w.interim.Lock()
+		b.w.asked = true
+		b.w.interim.Unlock()
 	}
 	n, err := b.Reader.Read(p)
-	*b.count += int64(n)
+	b.w.received += int64(n)
+	b.w.interim.Lock()
+	b.w.asked, b.w.drawn = false, true
+	b.w.ended = b.w.ended || err == io.EOF
+	b.w.interim.Unlock()
+	if err != nil && err != io.EOF && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, net.ErrClosed) && !isNetError(err) {
+		err = errorf(http.StatusBadRequest, "bad request body: %v", err)
+	}
 	return n, err
 }

@@ -271,7 +271,7 @@ func (r *relay) dial(text string) *wire {
 		r.t.Fatal(err)
 	}
 	c.SetDeadline(time.Now().Add(2 * patience)) //nolint:errcheck // a fresh connection
-	w := &wire{TCPConn: c.(*net.TCPConn), t: r.t, r: bufio.NewReaderSize(c, 512)}
+	w := &wire{TCPConn: c.(*net.TCPConn), t: r.t, r: bufio.NewReaderSize(c, 4096)}
 	r.t.Cleanup(func() { w.Close() })
 	w.say(text)
 	return w

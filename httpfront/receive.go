@@ -58,6 +58,9 @@ func (s *Server) deliver(w *response, r *http.Request, d *broker.Delivery, code 
 type sink interface {
 	// context is cancelled when the client is gone.
 	context(context.Context) context.Context
+	// whole is true when every byte of a message of known length is written, so
+	// that a client which goes away has done so with all of it.
+	whole() bool
 	// write sends p at once, and blocks until it is with the system.
 	write(p []byte) error
 	// finish ends the response and returns nil when the client has all of it, as
@@ -69,9 +72,13 @@ type sink interface {
 
 // stream moves a message to its sink and returns nil when the client has it.
 func stream(out sink, ctx context.Context, d *broker.Delivery) error {
+	outer := ctx
 	ctx = out.context(ctx)
 	for {
 		data, err := d.Next(ctx)
+		if errors.Is(err, errClientGone) && out.whole() {
+			data, err = d.Next(outer) // the end, which is all that is missing
+		}
 		if err == nil {
 			err = out.write(data)
 		}
@@ -96,6 +103,8 @@ type plainSink struct {
 }
 
 func (p *plainSink) context(ctx context.Context) context.Context { return ctx }
+
+func (p *plainSink) whole() bool { return false }
 
 func (p *plainSink) begin() {
 	if p.header != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -23,6 +24,11 @@ type response struct {
 	sends    bool  // a message came in
 	hijacked bool
 	failure  error // what ended the request, for the log
+
+	interim sync.Mutex // guards all below, and interim responses against each other
+	asked   bool       // net/http may be sending the 100 Continue that the client expects
+	drawn   bool       // the body was read from: the client does not wait for a 100 Continue any more
+	ended   bool       // the body was read to its end
 }
 
 func (w *response) WriteHeader(status int) {

@@ -32,11 +32,11 @@ func (s *Server) message(w *response, r *http.Request, c channel) broker.Message
 	m := broker.Message{Header: s.passed(r, c), Size: r.ContentLength}
 	if r.Method == http.MethodGet && r.ContentLength == 0 {
 		text := r.URL.Query().Get("body")
-		m.Size, m.Body = int64(len(text)), &liveBody{Reader: strings.NewReader(text), conn: connOf(r), count: &w.received}
+		m.Size, m.Body = int64(len(text)), &liveBody{Reader: strings.NewReader(text), conn: connOf(r), w: w}
 		delete(m.Header, "Content-Type")
 		return m
 	}
-	m.Body = &liveBody{Reader: r.Body, conn: connOf(r), count: &w.received}
+	m.Body = &liveBody{Reader: r.Body, conn: connOf(r), w: w}
 	rc := http.NewResponseController(w.ResponseWriter)
 	m.Stop = sync.OnceFunc(func() {
 		rc.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // it only makes a 502 come sooner
@@ -71,10 +71,11 @@ func (s *Server) sent(w *response, n int) error {
 // publish broadcasts the request's body. waits says that there must be a
 // receiver, and that none may miss a part.
 func (s *Server) publish(w *response, r *http.Request, c channel, waits bool) error {
-	ctx, rest, err := s.wait(w, r)
+	limit, err := s.timeout(r)
 	if err != nil {
 		return err
 	}
+	ctx, rest := s.beatFor(r.Context(), w, r)
 	defer rest()
 	o := broker.PublishOptions{Wait: waits}
 	if !waits {
@@ -85,7 +86,13 @@ func (s *Server) publish(w *response, r *http.Request, c channel, waits bool) er
 		return err
 	}
 	defer p.Close()
-	if err := p.Ready(ctx); err != nil {
+	ready, stop := ctx, context.CancelFunc(func() {})
+	if limit > 0 { // for somebody to come, not for the message
+		ready, stop = withTimeout(ctx, limit)
+	}
+	err = p.Ready(ready)
+	stop()
+	if err != nil {
 		return err
 	}
 	s.metric.message(w, c, "broadcast")

@@ -83,7 +83,7 @@ func (s *Server) pipe(w *response, r *http.Request, c channel) error {
 	both.Go(func() { cancel(x.read(ctx, c, pub, header)) })
 	both.Go(func() { cancel(x.write(ctx, sub)) })
 	if s.cfg.Heartbeat > 0 {
-		both.Go(func() { x.ping(ctx) })
+		both.Go(func() { cancel(x.ping(ctx)) })
 	}
 	both.Wait()
 	w.failure = context.Cause(ctx)
@@ -102,6 +102,7 @@ func (x *socket) greet(c channel) error {
 // if the client does not.
 func (x *socket) goodbye(why error) {
 	code, text := websocket.CloseNormalClosure, ""
+	var partial *broker.PartialError
 	switch {
 	case errors.Is(why, broker.ErrSlow):
 		code, text = websocket.ClosePolicyViolation, "cut off: too slow"
@@ -109,6 +110,8 @@ func (x *socket) goodbye(why error) {
 		code, text = websocket.CloseServiceRestart, "the relay is going down; try again"
 	case errors.Is(why, broker.ErrDestroyed):
 		code, text = websocket.CloseGoingAway, "the channel was deleted"
+	case errors.As(why, &partial):
+		code, text = websocket.CloseTryAgainLater, partial.Error()
 	}
 	soon := time.Now().Add(time.Second)
 	x.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, text), soon) //nolint:errcheck // best effort
@@ -129,10 +132,14 @@ func (x *socket) read(ctx context.Context, c channel, pub *broker.Publisher, hea
 	buf := make([]byte, wholeLimit)
 	for {
 		x.alive()
-		_, r, err := x.conn.NextReader()
+		_, message, err := x.conn.NextReader()
 		if err != nil {
 			return errClientGone
 		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		r := &incoming{x: x, r: message}
 		if c.name.Kind() == broker.Queue {
 			err = x.s.broker.Send(ctx, c.name, broker.Message{Header: header, Size: -1, Body: r})
 		} else {
@@ -142,6 +149,25 @@ func (x *socket) read(ctx context.Context, c channel, pub *broker.Publisher, hea
 			return err
 		}
 	}
+}
+
+// An incoming message is read by whoever passes it on: what comes is a sign of
+// life, and one whose client is gone by then was never there.
+type incoming struct {
+	x      *socket
+	r      io.Reader
+	looked bool
+}
+
+func (m *incoming) Read(p []byte) (int, error) {
+	if !m.looked {
+		m.looked = true
+		if hungUp(m.x.conn.NetConn()) {
+			return 0, errClientGone
+		}
+	}
+	m.x.alive()
+	return m.r.Read(p)
 }
 
 func (x *socket) publish(ctx context.Context, pub *broker.Publisher, header broker.Header, r io.Reader, buf []byte) error {
@@ -155,7 +181,6 @@ func (x *socket) publish(ctx context.Context, pub *broker.Publisher, header brok
 		if err := pub.Write(ctx, buf[:n]); err != nil {
 			return err
 		}
-		x.alive()
 		n, err = r.Read(buf)
 	}
 	if err != io.EOF {
@@ -218,15 +243,18 @@ func (x *socket) send(f frame) error {
 
 // ping keeps the connection open through proxies, and lets a dead client be
 // noticed by the missing pong.
-func (x *socket) ping(ctx context.Context) {
+func (x *socket) ping(ctx context.Context) error {
 	beat := time.NewTicker(x.s.cfg.Heartbeat)
 	defer beat.Stop()
 	for {
 		select {
 		case <-beat.C:
+			if hungUp(x.conn.NetConn()) { // nobody reads while a message waits for its consumer
+				return errClientGone
+			}
 			x.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(x.s.cfg.Heartbeat)) //nolint:errcheck // the read notices
 		case <-ctx.Done():
-			return
+			return context.Cause(ctx)
 		}
 	}
 }

@@ -29,11 +29,15 @@ type wire struct {
 	left    int64 // of a known length; -1 without
 
 	closed chan error // the client's side: io.EOF when it closed cleanly
+	over   context.Context
 }
 
 // lastWord bounds the wait for the client's close. One that ignores the
 // Connection: close it was sent is believed to have what its system has.
 const lastWord = 60 * time.Second
+
+// lastAck bounds the wait for the last acknowledgement after the client's close.
+const lastAck = 5 * time.Second
 
 // takeOver takes the connection of a request over and prepares the head of the
 // response. The error is http.ErrNotSupported where that cannot be done.
@@ -69,11 +73,12 @@ func (s *Server) takeOver(w *response, r *http.Request, code int, header http.He
 // context watches the client's side of the connection until the wire ends.
 func (x *wire) context(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
+	x.over = ctx
 	context.AfterFunc(ctx, func() { x.conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // closed is closed
 	x.conn.SetReadDeadline(time.Time{})                                    //nolint:errcheck // as above
 	go func() {
-		_, err := io.Copy(io.Discard, x.conn) // what a client sends behind its request is not for us
-		if err == nil {
+		_, err := io.Copy(io.Discard, x.conn)                  // what a client sends behind its request is not for us
+		if err == nil || errors.Is(err, io.ErrUnexpectedEOF) { // TLS without a last word; settled knows better
 			err = io.EOF
 		}
 		x.closed <- err
@@ -81,6 +86,10 @@ func (x *wire) context(ctx context.Context) context.Context {
 	}()
 	return ctx
 }
+
+// whole tells whether a message of known length is written to its last byte. The
+// client may close then, though the producer's end is still to come.
+func (x *wire) whole() bool { return x.left == 0 }
 
 func (x *wire) write(p []byte) error {
 	if len(p) == 0 {
@@ -113,6 +122,9 @@ func (x *wire) send(parts ...[]byte) error {
 		if x.timeout > 0 {
 			x.conn.SetWriteDeadline(time.Now().Add(x.timeout)) //nolint:errcheck // the write says it
 		}
+		if x.over.Err() != nil && !x.whole() { // looked at after the deadline was set, which may have undone the other one
+			return context.Cause(x.over)
+		}
 		n, err := bufs.WriteTo(x.conn)
 		x.w.bytes += n
 		if err == nil || n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -143,12 +155,17 @@ func (x *wire) finish() error {
 	if err := half.CloseWrite(); err != nil {
 		return err
 	}
+	if tls, ok := x.conn.(interface{ NetConn() net.Conn }); ok {
+		if tcp, ok := tls.NetConn().(*net.TCPConn); ok {
+			tcp.CloseWrite() //nolint:errcheck // the client's close, or the lack of it, tells
+		}
+	}
 	timer := time.NewTimer(lastWord)
 	defer timer.Stop()
 	select {
 	case err := <-x.closed:
 		if err == io.EOF {
-			return nil
+			return settled(x.conn, lastAck)
 		}
 		return err
 	case <-timer.C:

@@ -26,6 +26,7 @@ const (
 	noTopic need = iota
 	maybeTopic
 	oneTopic
+	topicAndWord // the word may be missing
 )
 
 // commands is the table. It is a function because help, one of its rows, shows it.
@@ -35,6 +36,8 @@ func commands() []command {
 		{name: "pub", args: "[TOPIC]", about: "send stdin to a topic's subscribers", topic: maybeTopic, flags: pubFlags, run: runPub, more: pubHelp},
 		{name: "sub", args: "TOPIC", about: "receive a topic until its last publisher leaves", topic: oneTopic, flags: subFlags, run: runSub, more: subHelp},
 		{name: "pipe", args: "[TOPIC]", about: "send and receive at once, without waiting", topic: maybeTopic, flags: pipeFlags, run: runPipe, more: pipeHelp},
+		{name: "ls", about: "your topics, and the public ones you are on", flags: jsonFlag, run: runLs, more: lsHelp},
+		{name: "token", about: "a token for using your topics over HTTP", flags: tokenFlags, run: runToken, more: tokenHelp},
 	}
 }
 
@@ -72,9 +75,8 @@ func (s *session) run() error {
 	if s.srv.isDown() {
 		return broker.ErrClosed
 	}
-	if s.caller, err = s.srv.cfg.Identify(s.ctx, s.key, s.user); err != nil {
-		s.srv.log.Debug("ssh identity refused", "error", err)
-		return refused("access denied: this key may do nothing here")
+	if err := s.identify(); err != nil {
+		return err
 	}
 	s.clean = o.clean
 	return c.run(s, o)

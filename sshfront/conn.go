@@ -1,7 +1,6 @@
 package sshfront
 
 import (
-	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -19,6 +18,7 @@ type conn struct {
 	writeTimeout time.Duration
 
 	reads    atomic.Uint64 // grows with every read that brought something
+	tried    atomic.Bool   // offered a key
 	proven   atomic.Bool   // authenticated
 	sessions atomic.Int32
 
@@ -71,14 +71,6 @@ func (c *conn) Close() error {
 	return err
 }
 
-// refuse closes a connection that was not admitted. Lines before its version are
-// a server's right (RFC 4253, section 4.2); ssh -v shows them.
-func (c *conn) refuse(reason error) {
-	_ = c.Conn.SetWriteDeadline(time.Now().Add(time.Second))
-	fmt.Fprintf(c.Conn, "%v\r\n", reason)
-	c.Close()
-}
-
 // enter counts a new session in; false when there are max already.
 func (c *conn) enter(max int) bool {
 	if c.sessions.Add(1) > int32(max) {
@@ -110,7 +102,8 @@ func (s *Server) connected(ctx ssh.Context, nc net.Conn) net.Conn {
 
 // handshake makes the configuration of one connection's handshake.
 func (s *Server) handshake(ctx ssh.Context) *gossh.ServerConfig {
-	cfg := &gossh.ServerConfig{}
+	cfg := &gossh.ServerConfig{PublicKeyAuthAlgorithms: keyAlgorithms()}
+	cfg.KeyExchanges, cfg.MACs = keyExchanges(), macs()
 	if !s.cfg.AnyCipher {
 		cfg.Ciphers = fastCiphers()
 	}
@@ -124,8 +117,8 @@ func (s *Server) handshake(ctx ssh.Context) *gossh.ServerConfig {
 	return cfg
 }
 
-func (s *Server) handshakeFailed(c net.Conn, err error) {
-	s.log.Debug("ssh handshake failed", "client", c.RemoteAddr().String(), "error", err)
+func (s *Server) handshakeFailed(nc net.Conn, err error) {
+	s.log.Debug("ssh handshake failed", "client", nc.RemoteAddr().String(), "error", err)
 }
 
 // contain keeps a panic in one of our goroutines from ending the process: it ends

@@ -60,6 +60,16 @@ func verdict(err error) (code int, line string) {
 		return exitFailed, fmt.Sprintf("the receiver went away after %d bytes; send it again", partial.Bytes)
 	case errors.Is(err, broker.ErrDestroyed):
 		return exitFailed, "the topic was deleted"
+	case errors.Is(err, broker.ErrDenied):
+		return exitFailed, "access denied: the topic has an access list, and you are not on it; ask who opened it"
+	case errors.Is(err, broker.ErrTaken):
+		return exitFailed, "access denied: somebody whom your access list does not name is on this topic; choose another one"
+	case errors.Is(err, broker.ErrGone):
+		return exitFailed, "the requester is gone; nobody waits for this answer"
+	case errors.Is(err, broker.ErrVanished):
+		return exitFailed, "a responder took the request and did not answer in time; ask again"
+	case errors.Is(err, broker.ErrNoAnswer):
+		return exitFailed, "the responder named another channel for its answer, and nobody posted there in time; ask again"
 	}
 	return exitFailed, errInternal.Error()
 }

@@ -7,28 +7,39 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // options is what a command line says, whatever the command.
 type options struct {
 	topic      string // empty: none was given
+	word       string // the second one, of commands that take two
 	public     bool
-	access     string
+	access     []string // nil: no list
 	clean      bool
 	block      bool
 	timeout    time.Duration
+	timed      bool // the client said timeout
 	empty      bool
 	lines      bool
 	roundRobin bool
 	keep       bool
 	echo       bool
 	raw        bool
+	json       bool
+	remove     bool
+	get, post  []string // patterns
+	ttl        time.Duration
+	from, to   time.Time // zero: not said
 }
 
 func commonFlags(f *flag.FlagSet, o *options) {
 	f.BoolVar(&o.public, "p", false, "the topic is public: anybody may use it, with -p")
-	f.StringVar(&o.access, "a", "", "let `USER,SHA256:…` use the topic too")
+	f.Func("a", "let only these use the topic: `USER,SHA256:…` and http, which is everybody's web access", func(s string) (err error) {
+		o.access, err = parseAccess(s)
+		return err
+	})
 	f.BoolVar(&o.clean, "c", false, "no talk on stderr")
 }
 
@@ -58,9 +69,9 @@ func pubFlags(f *flag.FlagSet, o *options) {
 	modeFlag(f, o)
 	o.timeout = defaultWait
 	f.BoolVar(&o.block, "b", true, "do not wait: send to whoever is there, and skip who cannot keep up")
-	f.Func("t", "wait for a subscriber no longer than `DURATION`, like 90s or 10m (default 720h)", func(s string) error {
+	f.Func("t", "wait no longer than `DURATION` for a subscriber, each time there is none, like 90s or 10m (default 720h)", func(s string) error {
 		d, err := duration(s)
-		o.timeout = d
+		o.timeout, o.timed = d, true
 		return err
 	})
 	f.BoolVar(&o.empty, "e", false, "send an empty message, without stdin")
@@ -80,11 +91,20 @@ func pipeFlags(f *flag.FlagSet, o *options) {
 	f.BoolVar(&o.echo, "r", false, "hear yourself too")
 }
 
-// duration reads a Go duration, or seconds.
+func jsonFlag(f *flag.FlagSet, o *options) {
+	f.BoolVar(&o.json, "json", false, "a list of JSON objects")
+}
+
+// duration reads a Go duration, seconds, or days.
 func duration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if seconds, numErr := strconv.ParseUint(s, 10, 32); numErr == nil {
 		d, err = time.Duration(seconds)*time.Second, nil
+	}
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, numErr := strconv.ParseUint(days, 10, 16); numErr == nil && n <= 10_000 {
+			d, err = time.Duration(n)*24*time.Hour, nil
+		}
 	}
 	if err != nil || d < 0 {
 		return 0, errors.New("want a duration, like 90s or 10m")
@@ -119,17 +139,20 @@ func (c *command) parse(args []string) (*options, error) {
 	switch {
 	case len(words) > 0 && c.topic == noTopic:
 		return nil, usage("%s takes no arguments", c.name)
-	case len(words) > 1:
+	case len(words) > 1 && c.topic != topicAndWord:
 		return nil, usage("%s takes one argument, not %d; quote it if it has spaces", c.name, len(words))
-	case len(words) == 0 && c.topic == oneTopic:
+	case len(words) > 2:
+		return nil, usage("%s takes %s, not %d arguments", c.name, c.args, len(words))
+	case len(words) == 0 && (c.topic == oneTopic || c.topic == topicAndWord):
 		return nil, usage("%s needs a topic, like: %s mytopic", c.name, c.name)
-	case len(words) == 1 && words[0] == "":
+	case len(words) >= 1 && words[0] == "":
 		return nil, usage("%s: the topic is empty", c.name)
-	case o.access != "":
-		return nil, usage("access lists are not here yet")
 	}
-	if len(words) == 1 {
+	if len(words) >= 1 {
 		o.topic = words[0]
+	}
+	if len(words) == 2 {
+		o.word = words[1]
 	}
 	return o, nil
 }

@@ -11,6 +11,9 @@ const pubHelp = `
   Without a TOPIC a random one is made. Topics are yours alone; -p makes them
   public. queue/X hands each message to one receiver, pubsub/X never waits.
 
+  pub req/X asks: stdin is the request, the answer comes on stdout, and exit status
+  1 says that it is an error. pub res/X answers the oldest request taken from there.
+
   echo hello | HOST pub mytopic
   HOST pub deploy-app -e
   tail -f app.log | HOST pub -l -b=false logs/app
@@ -18,7 +21,8 @@ const pubHelp = `
 
 const subHelp = `
   TOPIC may hold *, which matches all topics that fit, also those that come later.
-  OWNER/TOPIC is a topic of somebody who let you in.
+  OWNER/TOPIC is a topic of somebody who let you in. sub res/X takes one request
+  off req/X, with -k one after the other; answer with pub res/X.
 
   HOST sub mytopic
   HOST sub -k 'logs/*'

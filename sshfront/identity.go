@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
+	"time"
 
 	"charm.land/ssh"
 	gossh "golang.org/x/crypto/ssh"
@@ -51,24 +52,100 @@ const (
 )
 
 // KeyCaller is the caller of a key about which nothing is known: it has its own
-// namespace and the public one.
-func KeyCaller(key gossh.PublicKey) Caller { return keyCaller(KeyNamespace(key)) }
+// namespace and the public one. On a closed server ([Config].Closed) it has only
+// the public one.
+func KeyCaller(key gossh.PublicKey) Caller { return keyCaller{ownCaller(KeyNamespace(key))} }
 
-type keyCaller string
+// UserCaller is the caller of a user without rules: the own namespace and the
+// public one.
+func UserCaller(user string) Caller { return ownCaller(user) }
 
-func (k keyCaller) Namespace() string { return string(k) }
+// An ownCaller is its namespace.
+type ownCaller string
 
-func (k keyCaller) Knows(owner string) bool { return strings.HasPrefix(owner, keyPrefix) }
+func (o ownCaller) Namespace() string { return string(o) }
 
-func (k keyCaller) May(_ context.Context, _ Action, n broker.Name) bool {
-	return n.Namespace() == string(k) || n.Namespace() == public
+func (o ownCaller) Knows(owner string) bool { return strings.HasPrefix(owner, keyPrefix) }
+
+func (o ownCaller) May(_ context.Context, _ Action, n broker.Name) bool {
+	return n.Namespace() == string(o) || n.Namespace() == public
 }
 
-func (k keyCaller) Filter(_ context.Context, _ Action, namespace string) func(broker.Name) bool {
-	if namespace != string(k) && namespace != public {
+func (o ownCaller) Filter(_ context.Context, _ Action, namespace string) func(broker.Name) bool {
+	if namespace != string(o) && namespace != public {
 		return nil
 	}
+	return inNamespace(namespace)
+}
+
+func inNamespace(namespace string) func(broker.Name) bool {
 	return func(n broker.Name) bool { return n.Namespace() == namespace }
+}
+
+// A keyCaller is what [Config].Closed is about.
+type keyCaller struct{ ownCaller }
+
+// A publicCaller is an unknown key on a closed server.
+type publicCaller struct{ ownCaller }
+
+func (publicCaller) May(_ context.Context, _ Action, n broker.Name) bool {
+	return n.Namespace() == public
+}
+
+func (publicCaller) Filter(_ context.Context, _ Action, namespace string) func(broker.Name) bool {
+	if namespace != public {
+		return nil
+	}
+	return inNamespace(public)
+}
+
+var errClosed = refused("access denied: this relay does not know your key; only public topics, with -p, are open to it")
+
+// identify finds out who the caller is.
+func (s *session) identify() error {
+	if s.id.expired(time.Now()) {
+		return refused("access denied: your certificate has expired; get a new one and connect again")
+	}
+	caller, err := s.srv.cfg.Identify(s.ctx, s.id, s.user)
+	if err != nil {
+		s.srv.log.Debug("ssh identity refused", "error", err)
+		return refused("access denied: this key may do nothing here")
+	}
+	if key, unknown := caller.(keyCaller); unknown && s.srv.cfg.Closed {
+		caller = publicCaller(key)
+	}
+	s.caller = caller
+	s.as = broker.Identity{User: caller.Namespace(), Key: gossh.FingerprintSHA256(s.id.Key)}
+	s.ctx = broker.As(s.ctx, s.as) // nobody else looks at ctx before the command runs
+	return nil
+}
+
+// An Identity is what a client proved in the handshake.
+type Identity struct {
+	// Key is the client's own; of a certificate, the one it is about.
+	Key gossh.PublicKey
+	// Principals are the user names that a trusted authority vouches for with a
+	// certificate. The user name the client gave is one of them then. nil: there
+	// is no certificate.
+	Principals []string
+
+	cert *gossh.Certificate
+}
+
+// identityOf splits what a client authenticated with.
+func identityOf(key gossh.PublicKey) Identity {
+	if cert, ok := key.(*gossh.Certificate); ok {
+		return Identity{Key: cert.Key, Principals: cert.ValidPrincipals, cert: cert}
+	}
+	return Identity{Key: key}
+}
+
+// defaultCaller is what [Config].Identify is when nobody says otherwise.
+func defaultCaller(_ context.Context, id Identity, user string) (Caller, error) {
+	if id.Principals != nil {
+		return UserCaller(user), nil
+	}
+	return KeyCaller(id.Key), nil
 }
 
 // keyExtension is where the permissions of a connection hold its key. The
@@ -77,12 +154,18 @@ func (k keyCaller) Filter(_ context.Context, _ Action, namespace string) func(br
 const keyExtension = "patchwork-key"
 
 // acceptKey is asked for every key a client offers, before it has proven anything.
-// Certificates are turned away: nothing here says which authority to believe.
-func acceptKey(ctx ssh.Context, key ssh.PublicKey) bool {
-	if _, isCertificate := key.(*gossh.Certificate); isCertificate {
-		return false
+func (s *Server) acceptKey(ctx ssh.Context, key ssh.PublicKey) bool {
+	ctx.Value(connKey).(*conn).tried.Store(true)
+	permissions := ctx.Permissions()
+	if cert, isCertificate := key.(*gossh.Certificate); isCertificate {
+		if err := s.checkCert(ctx.User(), cert); err != nil {
+			s.log.Debug("ssh certificate refused", "error", err)
+			return false
+		}
+		// The library behind ours looks at source-address there.
+		permissions.CriticalOptions = cert.CriticalOptions
 	}
-	ctx.Permissions().Extensions = map[string]string{
+	permissions.Extensions = map[string]string{
 		keyExtension: base64.StdEncoding.EncodeToString(key.Marshal()),
 	}
 	return true
@@ -90,14 +173,18 @@ func acceptKey(ctx ssh.Context, key ssh.PublicKey) bool {
 
 var errNoKey = errors.New("the connection has no verified key")
 
-// provenKey returns the key that the handshake verified.
-func provenKey(c *gossh.ServerConn) (gossh.PublicKey, error) {
-	if c.Permissions == nil {
-		return nil, errNoKey
+// provenIdentity returns what the handshake verified.
+func provenIdentity(p *gossh.Permissions) (Identity, error) {
+	if p == nil {
+		return Identity{}, errNoKey
 	}
-	blob, err := base64.StdEncoding.DecodeString(c.Permissions.Extensions[keyExtension])
+	blob, err := base64.StdEncoding.DecodeString(p.Extensions[keyExtension])
 	if err != nil || len(blob) == 0 {
-		return nil, errNoKey
+		return Identity{}, errNoKey
 	}
-	return gossh.ParsePublicKey(blob)
+	key, err := gossh.ParsePublicKey(blob)
+	if err != nil {
+		return Identity{}, err
+	}
+	return identityOf(key), nil
 }

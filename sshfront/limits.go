@@ -2,8 +2,12 @@ package sshfront
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net"
 	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
 
 	"patchwork/broker"
 )
@@ -11,25 +15,45 @@ import (
 var (
 	errManyConns   = errors.New("too many connections from your address, close some or try again later")
 	errManyPending = errors.New("too many connections are being opened, try again in a moment")
+	errManyFailed  = errors.New("too many keys failed from your address, try again in a few minutes")
+)
+
+// Of new connections dropRate percent are turned away when early drop begins, and
+// more the fuller it gets: a flood is thinned out, and somebody who tries again
+// comes through. It is what OpenSSH's MaxStartups does.
+const dropRate = 30
+
+// Failed keys are forgiven one by one over failedFor. No more than maxFailing
+// addresses are remembered.
+const (
+	failedFor  = 10 * time.Minute
+	maxFailing = 10_000
 )
 
 // limits is the register of all connections. It decides which may come in.
 type limits struct {
 	perAddress int
+	earlyDrop  int
 	pendingMax int
+	failedMax  int
+	roll       func(n int) int // a random number below n
 	all        tally
 
 	mu      sync.Mutex // guards all below
 	open    map[*conn]struct{}
 	address map[string]int
+	failing map[string]*rate.Limiter // addresses whose keys failed; empty buckets are shut out
 	pending int
 	down    bool // nothing comes in any more
 }
 
-func (l *limits) init(perAddress, pending int) {
-	l.perAddress, l.pendingMax = perAddress, pending
+func (l *limits) init(cfg Config) {
+	l.perAddress, l.failedMax = cfg.MaxConns, cfg.MaxFailedKeys
+	l.earlyDrop, l.pendingMax = cfg.EarlyDrop, cfg.MaxUnauthenticated
+	l.roll = rand.IntN
 	l.open = map[*conn]struct{}{}
 	l.address = map[string]int{}
+	l.failing = map[string]*rate.Limiter{}
 }
 
 // admit registers a connection; it stays so until left is called for it.
@@ -41,7 +65,9 @@ func (l *limits) admit(c *conn) error {
 		return broker.ErrClosed
 	case l.address[c.address] >= l.perAddress:
 		return errManyConns
-	case l.pending >= l.pendingMax:
+	case l.failing[c.address] != nil && l.failing[c.address].Tokens() < 1:
+		return errManyFailed
+	case l.pending >= l.pendingMax || l.unlucky():
 		return errManyPending
 	}
 	l.open[c] = struct{}{}
@@ -50,6 +76,43 @@ func (l *limits) admit(c *conn) error {
 	c.pending = true
 	l.all.add()
 	return nil
+}
+
+// unlucky throws the dice for a new connection when early drop has begun. Under mu.
+func (l *limits) unlucky() bool {
+	if l.pending < l.earlyDrop {
+		return false
+	}
+	chance := dropRate + (100-dropRate)*(l.pending-l.earlyDrop)/(l.pendingMax-l.earlyDrop)
+	return l.roll(100) < chance
+}
+
+// failed books that a connection ended without having proven the keys it offered.
+func (l *limits) failed(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	bucket := l.failing[c.address]
+	if bucket == nil {
+		if len(l.failing) >= maxFailing {
+			l.forgive()
+		}
+		bucket = rate.NewLimiter(rate.Every(failedFor/time.Duration(l.failedMax)), l.failedMax)
+		l.failing[c.address] = bucket
+	}
+	bucket.Allow()
+}
+
+// forgive makes room among the failing: those whose time is over leave, and all
+// others if there are none. Under mu.
+func (l *limits) forgive() {
+	for address, bucket := range l.failing {
+		if bucket.Tokens() >= float64(l.failedMax) {
+			delete(l.failing, address)
+		}
+	}
+	if len(l.failing) >= maxFailing {
+		clear(l.failing)
+	}
 }
 
 // authenticated takes a connection off those that still have to prove themselves.

@@ -18,18 +18,23 @@ func runPipe(s *session, o *options) error {
 	if err != nil {
 		return err
 	}
+	defer s.on(name)()
 	switch {
 	case isCall(name):
-		return errNoCalls
+		return usage("requests and answers cannot be a pipe; use pub and sub on %s", o.topic)
 	case name.Kind() == broker.Queue:
 		return usage("a queue cannot be a pipe; use pub and sub on %s", o.topic)
 	}
-	sub, err := s.srv.cfg.Broker.Subscribe(name, broker.SubscribeOptions{Stay: true, Pipe: true, OnCut: s.onCut})
+	sub, err := s.srv.cfg.Broker.Subscribe(name, broker.SubscribeOptions{
+		Stay: true, Pipe: true, OnCut: s.onCut, As: s.as, Access: o.access,
+	})
 	if err != nil {
 		return err
 	}
 	defer sub.Close()
-	pub, err := s.srv.cfg.Broker.Publish(name, broker.PublishOptions{RoundRobin: o.roundRobin, Pipe: sub, Echo: o.echo})
+	pub, err := s.srv.cfg.Broker.Publish(name, broker.PublishOptions{
+		RoundRobin: o.roundRobin, Pipe: sub, Echo: o.echo, As: s.as, Access: o.access,
+	})
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"patchwork/broker"
 )
@@ -19,6 +20,7 @@ func runPub(s *session, o *options) error {
 		return err
 	}
 	o.topic = topic
+	defer s.on(name)()
 	switch name.Kind() {
 	case broker.Queue:
 		return s.pubQueue(name, o)
@@ -27,19 +29,21 @@ func runPub(s *session, o *options) error {
 	case broker.Pubsub:
 		o.block = false
 	}
-	p, err := s.srv.cfg.Broker.Publish(name, broker.PublishOptions{Wait: o.block, RoundRobin: o.roundRobin})
+	p, err := s.srv.cfg.Broker.Publish(name, broker.PublishOptions{
+		Wait: o.block, RoundRobin: o.roundRobin, As: s.as, Access: o.access,
+	})
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	b := &broadcast{s: s, o: o, p: p}
+	b := &broadcast{s: s, o: o, name: name, p: p}
 	if o.block && !s.hasReceiver(name) {
-		s.talk("waiting for a subscriber; receive with: %s", s.example("sub", topic, o.public))
+		s.talk("waiting for a subscriber; receive with: %s", s.example("sub", s.joinedAs(topic, o), o.public))
 	}
 	if err := b.send(); err != nil {
 		return err // Close cuts a message that is under way
 	}
-	return p.Drain(s.ctx)
+	return b.waiting(p.Drain)
 }
 
 func (s *session) hasReceiver(n broker.Name) bool {
@@ -49,27 +53,56 @@ func (s *session) hasReceiver(n broker.Name) bool {
 
 // A broadcast is a pub under way.
 type broadcast struct {
-	s *session
-	o *options
-	p *broker.Publisher
+	s    *session
+	o    *options
+	name broker.Name
+	p    *broker.Publisher
 }
 
 func noSubscriber(o *options) error {
 	return refused("nobody took %s within %v; try again, or wait longer with -t", o.topic, o.timeout)
 }
 
-// ready waits for a subscriber, if that is wanted and as long as it is.
-func (b *broadcast) ready(ctx context.Context) error {
+// waiting does what may wait for a subscriber, and gives it up when the client's
+// time has passed without progress and there is none. One that is only slow has
+// the broker's stall limit to mind.
+func (b *broadcast) waiting(do func(context.Context) error) error {
 	if !b.o.block {
-		return nil
+		return do(b.s.ctx)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, b.o.timeout, errTimedOut)
-	defer cancel()
-	err := b.p.Ready(ctx)
+	ctx, cancel := context.WithCancelCause(b.s.ctx)
+	defer cancel(nil)
+	var timer *time.Timer
+	armed := make(chan struct{})
+	timer = time.AfterFunc(b.o.timeout, func() {
+		<-armed
+		if b.s.hasReceiver(b.name) {
+			timer.Reset(max(b.o.timeout, time.Second))
+			return
+		}
+		cancel(errTimedOut)
+	})
+	close(armed)
+	defer timer.Stop()
+	err := do(ctx)
 	if errors.Is(err, errTimedOut) {
 		return noSubscriber(b.o)
 	}
 	return err
+}
+
+// ready waits for a subscriber, if that is wanted and as long as it is.
+func (b *broadcast) ready(context.Context) error { return b.waiting(b.p.Ready) }
+
+func (b *broadcast) write(data []byte) error {
+	return b.waiting(func(ctx context.Context) error { return b.p.Write(ctx, data) })
+}
+
+func (b *broadcast) end() error {
+	return b.waiting(func(ctx context.Context) error {
+		_, err := b.p.End(ctx)
+		return err
+	})
 }
 
 // send passes on stdin, or the one empty message. It waits for a subscriber first;
@@ -81,8 +114,7 @@ func (b *broadcast) send() error {
 		return err
 	}
 	if b.o.empty {
-		_, err := b.p.End(ctx)
-		return err
+		return b.end()
 	}
 	in := b.s.openStdin()
 	if b.o.lines || b.o.roundRobin {
@@ -91,13 +123,12 @@ func (b *broadcast) send() error {
 	for {
 		chunk, err := in.next(ctx)
 		if err == io.EOF {
-			_, err = b.p.End(ctx)
-			return err
+			return b.end()
 		}
 		if err != nil {
 			return err
 		}
-		if err := b.p.Write(ctx, chunk); err != nil {
+		if err := b.write(chunk); err != nil {
 			return err
 		}
 	}

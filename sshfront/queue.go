@@ -14,11 +14,16 @@ import (
 // pubQueue sends stdin to one receiver, or with -l each line to the next one.
 // Exit status 0 means that it arrived whole.
 func (s *session) pubQueue(name broker.Name, o *options) error {
+	leave, err := s.guard(name, o)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if !s.hasReceiver(name) {
 		if !o.block {
 			return refused("nobody waits on %s; nothing was sent", o.topic)
 		}
-		s.talk("waiting for a receiver; receive with: %s", s.example("sub", o.topic, o.public))
+		s.talk("waiting for a receiver; receive with: %s", s.example("sub", s.joinedAs(o.topic, o), o.public))
 	}
 	if !o.block {
 		o.timeout = time.Second // the receiver that was there may have left

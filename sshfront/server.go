@@ -23,10 +23,22 @@ type Config struct {
 	DataDir string       // the host key is kept here
 	Logger  *slog.Logger // nil: nothing is logged
 
-	// Identify says who a key is, after the client proved that it owns it. It is
-	// asked at the start of every session, so that a connection that lives long
-	// does not outlive its rights. nil: every key is [KeyCaller].
-	Identify func(ctx context.Context, key gossh.PublicKey, user string) (Caller, error)
+	// Identify says who a client is that proved id and asked for user (what stands
+	// before the @). user is a wish, unless id has principals: then it is one of
+	// them. It is asked at the start of every session, so that a connection that
+	// lives long does not outlive its rights. nil: every key is [KeyCaller], every
+	// certificate [UserCaller].
+	Identify func(ctx context.Context, id Identity, user string) (Caller, error)
+	// TrustedCAs are the authorities whose user certificates are believed; see
+	// [ReadCAs].
+	TrustedCAs []gossh.PublicKey
+	// Closed leaves only public topics to each [KeyCaller].
+	Closed bool
+
+	// SignToken makes a token for c's namespace that may receive and send what
+	// the patterns say, and no more than c may. Its errors are told to the client
+	// as they are if they wrap [ErrToken]. nil: there are no tokens.
+	SignToken func(ctx context.Context, c Caller, get, post []string, ttl time.Duration) (string, error)
 
 	// PublicHost and PublicPort stand in the examples that clients are shown.
 	// Empty: the address the client connected to, as this machine sees it.
@@ -36,6 +48,8 @@ type Config struct {
 	MaxConns           int           // connections of one address: 1000
 	MaxSessions        int           // sessions of one connection: 100
 	MaxUnauthenticated int           // connections of all that have not authenticated yet: 100
+	EarlyDrop          int           // so many of those, and some new ones are turned away at random: half of MaxUnauthenticated
+	MaxFailedKeys      int           // connections of one address that end without a key proven, in ten minutes: 100
 	HandshakeTimeout   time.Duration // for all of key exchange and authentication: 20 s
 	Keepalive          time.Duration // between questions whether a client is there: 15 s
 	DeadAfter          time.Duration // without a byte from it after such a question: 25 s
@@ -62,6 +76,8 @@ func (c *Config) setDefaults() {
 	number(&c.MaxConns, 1000)
 	number(&c.MaxSessions, 100)
 	number(&c.MaxUnauthenticated, 100)
+	number(&c.EarlyDrop, (c.MaxUnauthenticated+1)/2)
+	number(&c.MaxFailedKeys, 100)
 	duration(&c.HandshakeTimeout, 20*time.Second)
 	duration(&c.Keepalive, 15*time.Second)
 	duration(&c.DeadAfter, 25*time.Second)
@@ -71,9 +87,7 @@ func (c *Config) setDefaults() {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.Identify == nil {
-		c.Identify = func(_ context.Context, key gossh.PublicKey, _ string) (Caller, error) {
-			return KeyCaller(key), nil
-		}
+		c.Identify = defaultCaller
 	}
 }
 
@@ -90,6 +104,9 @@ type Server struct {
 	log    *slog.Logger
 	ssh    *ssh.Server
 	limits limits
+	held   register
+
+	refused chan struct{} // holds one for each client that is being turned away
 
 	jobs     sync.WaitGroup // accept loops, connections, keepalives
 	sessions tally
@@ -116,15 +133,16 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg:       cfg,
 		log:       cfg.Logger,
+		refused:   make(chan struct{}, maxRefused),
 		closing:   make(chan struct{}),
 		listeners: map[net.Listener]struct{}{},
 	}
-	s.limits.init(cfg.MaxConns, cfg.MaxUnauthenticated)
+	s.limits.init(cfg)
 	s.cut, s.cutOff = context.WithCancelCause(context.Background())
 	s.ssh, err = wish.NewServer(
 		wish.WithHostKeyPEM(key),
 		wish.WithVersion("Patchwork"),
-		wish.WithPublicKeyAuth(acceptKey),
+		wish.WithPublicKeyAuth(s.acceptKey),
 		// The last one runs first.
 		wish.WithMiddleware(s.dispatching, s.recovering, s.finishing),
 		s.configure,
@@ -199,11 +217,14 @@ func (s *Server) listen(l net.Listener) bool {
 func (s *Server) accept(nc net.Conn) {
 	c := newConn(nc, &s.limits, s.cfg.WriteTimeout)
 	if err := s.limits.admit(c); err != nil {
-		c.refuse(err)
+		s.turnAway(c, err)
 		return
 	}
 	s.jobs.Go(func() {
 		s.ssh.HandleConn(c)
+		if c.tried.Load() && !c.proven.Load() {
+			s.limits.failed(c)
+		}
 		c.Close() // the library leaves it open when it could not even begin
 	})
 }

@@ -10,6 +10,8 @@ import (
 
 	"charm.land/ssh"
 	gossh "golang.org/x/crypto/ssh"
+
+	"patchwork/broker"
 )
 
 var (
@@ -23,8 +25,8 @@ type session struct {
 	srv  *Server
 	conn *conn
 	ch   gossh.Channel
-	key  gossh.PublicKey
-	user string // what stands before the @; the client's wish, proof of nothing
+	id   Identity
+	user string // what stands before the @; proof of something only with a certificate
 
 	// ctx ends with this session, not only with the connection, which may carry
 	// others.
@@ -38,7 +40,8 @@ type session struct {
 	started bool
 
 	caller Caller
-	clean  bool // no talk
+	as     broker.Identity // the caller, as access lists know it
+	clean  bool            // no talk
 
 	verb     string // name of the command, from the table
 	code     int
@@ -63,7 +66,7 @@ func (s *Server) serveSession(srv *ssh.Server, sc *gossh.ServerConn, nc gossh.Ne
 	defer c.leave()
 	s.sessions.add()
 	defer s.sessions.done()
-	key, err := provenKey(sc)
+	id, err := provenIdentity(sc.Permissions)
 	if err != nil {
 		_ = nc.Reject(gossh.Prohibited, err.Error())
 		return
@@ -71,7 +74,7 @@ func (s *Server) serveSession(srv *ssh.Server, sc *gossh.ServerConn, nc gossh.Ne
 	ses := &session{
 		srv:      s,
 		conn:     c,
-		key:      key,
+		id:       id,
 		user:     sc.User(),
 		local:    sc.LocalAddr().String(),
 		finished: make(chan struct{}),
@@ -161,6 +164,9 @@ func noEmulation(ssh.Context, ssh.Session, ssh.Pty) (func() error, error) {
 func acceptCommand(s ssh.Session, _ string) bool {
 	ses := sessionOf(s.Context())
 	ses.command, ses.started = s.RawCommand(), true
+	if forced, ok := ses.id.forced(); ok {
+		ses.command = forced
+	}
 	return true
 }
 

@@ -10,6 +10,19 @@ import (
 // runSub writes what is sent to the topic to stdout, byte for byte, until the last
 // publisher leaves.
 func runSub(s *session, o *options) error {
+	if !strings.Contains(o.topic, "*") {
+		name, err := s.channel(o.topic, o.public, Receive)
+		if err != nil {
+			return err
+		}
+		defer s.on(name)()
+		switch name.Kind() {
+		case broker.Req:
+			return usage("req/ is the end that asks; take requests with: sub %s", quoted("res/"+strings.TrimPrefix(name.Topic(), "req/")))
+		case broker.Res:
+			return s.takeRequests(name, o)
+		}
+	}
 	sub, err := s.subscribe(o, broker.SubscribeOptions{Stay: o.keep, OnCut: s.onCut})
 	if err != nil {
 		return err
@@ -51,6 +64,9 @@ func runSub(s *session, o *options) error {
 func (s *session) subscribe(o *options, opts broker.SubscribeOptions) (*broker.Subscription, error) {
 	b := s.srv.cfg.Broker
 	if strings.Contains(o.topic, "*") {
+		if o.access != nil {
+			return nil, usage("an access list is for one topic, and not for a pattern")
+		}
 		full := s.fullName(o.topic, o.public)
 		pattern, err := broker.ParsePattern(full)
 		if err != nil {
@@ -67,9 +83,7 @@ func (s *session) subscribe(o *options, opts broker.SubscribeOptions) (*broker.S
 	if err != nil {
 		return nil, err
 	}
-	if isCall(name) {
-		return nil, errNoCalls
-	}
+	opts.As, opts.Access = s.as, o.access
 	return b.Subscribe(name, opts)
 }
 

@@ -8,14 +8,14 @@ import (
 )
 
 // fullName returns the full form of a topic as the caller wrote it: with -p it is
-// public; "A/B" is A's topic B when A is an owner; everything else is the caller's
-// own.
+// public; "A/B" is A's topic B when A is an owner or has let the caller in there;
+// everything else is the caller's own.
 func (s *session) fullName(topic string, isPublic bool) string {
 	if isPublic {
 		return public + "/" + topic
 	}
 	owner, rest, _ := strings.Cut(topic, "/")
-	if rest != "" && (owner == s.caller.Namespace() || s.caller.Knows(owner)) {
+	if rest != "" && (owner == s.caller.Namespace() || s.caller.Knows(owner) || s.invited(topic)) {
 		return topic
 	}
 	return s.caller.Namespace() + "/" + topic
@@ -29,11 +29,26 @@ func (s *session) channel(topic string, isPublic bool, actions ...Action) (broke
 		return broker.Name{}, err
 	}
 	for _, a := range actions {
-		if !s.caller.May(s.ctx, a, name) {
+		if !s.caller.May(s.ctx, a, name) && !s.invited(name.String()) {
 			return broker.Name{}, denied(name.String())
 		}
 	}
 	return name, nil
+}
+
+// invited tells whether full is a user's topic with an access list that names the
+// caller. The broker asks the list once more when the caller comes in.
+func (s *session) invited(full string) bool {
+	if _, closed := s.caller.(publicCaller); closed {
+		return false // the operator's word is above an owner's
+	}
+	owner, _, _ := strings.Cut(full, "/")
+	name, err := broker.ParseName(full)
+	if err != nil || broker.CheckUser(owner) != nil {
+		return false
+	}
+	guarded, admitted := s.srv.cfg.Broker.Admits(name, s.as)
+	return guarded && admitted
 }
 
 func denied(name string) error {
@@ -51,6 +66,15 @@ func (s *session) topicOrRandom(o *options, with string) string {
 		return o.topic
 	}
 	topic := randomTopic()
-	s.say("the topic is %s; join it with: %s", topic, s.example(with, topic, o.public))
+	s.say("the topic is %s; join it with: %s", topic, s.example(with, s.joinedAs(topic, o), o.public))
 	return topic
+}
+
+// joinedAs is the topic as those who are to join it write it: others than the
+// owner need its name in front.
+func (s *session) joinedAs(topic string, o *options) string {
+	if o.public || o.access == nil {
+		return topic
+	}
+	return s.fullName(topic, false)
 }

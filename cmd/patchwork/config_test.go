@@ -94,6 +94,7 @@ func TestEveryOptionWorksFromEverySource(t *testing.T) {
 		"rate-limit": "0.5", "drain-timeout": "1h", "stall-limit": "5s",
 		"ssh-max-conns": "7", "max-waiting": "9", "trusted-proxies": "10.0.0.0/8, ::1",
 		"replay-buffer": "1", "mailbox": "3m",
+		"secret-key": "hunter2", "metrics-token": "hunter2",
 	}
 	plain, err := resolve(nil, environment())
 	if err != nil {
@@ -133,6 +134,18 @@ func TestFileTakesPlainYAMLValuesAndLists(t *testing.T) {
 	want := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32")}
 	if c.port != 99 || c.sshPort != -1 || !c.logSource || !reflect.DeepEqual(c.trustedProxies, want) {
 		t.Errorf("got %+v", c)
+	}
+}
+
+func TestMetricsTokenFallsBackToTheForges(t *testing.T) {
+	for want, env := range map[secret]func(string) string{
+		"forge": environment("FORGEJO_TOKEN=forge"),
+		"own":   environment("FORGEJO_TOKEN=forge", "METRICS_TOKEN=own"),
+		"":      environment(),
+	} {
+		if c, err := resolve(nil, env); err != nil || c.metricsToken != want {
+			t.Errorf("the wrong token for %q (%v)", string(want), err)
+		}
 	}
 }
 
@@ -181,7 +194,8 @@ func TestBadValuesAreRefusedFromEverySource(t *testing.T) {
 		"replay-buffer":   {"0", "64 parsecs", "KiB", "2GiB"}, "mailbox": {"1TB", "-1"},
 	}
 	for _, o := range options {
-		if len(bad[o.name]) == 0 && o.name != "data-dir" { // any text can be a folder
+		anyText := o.name == "data-dir" || o.name == "secret-key" || o.name == "metrics-token"
+		if len(bad[o.name]) == 0 && !anyText {
 			t.Errorf("no bad value to try for %s", o.name)
 		}
 		for _, value := range bad[o.name] {

@@ -69,7 +69,7 @@ func healthcheck(ctx context.Context, url string) error {
 		return fmt.Errorf("the relay's answer broke off: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK || strings.TrimSpace(string(body)) != "OK!" {
-		return fmt.Errorf("%s answered %s %q, a well relay says 200 OK!", req.URL, resp.Status, body)
+		return fmt.Errorf("%s answered %s %q, a well relay says \"OK!\"", req.URL, resp.Status, body)
 	}
 	return nil
 }

@@ -27,6 +27,8 @@ type config struct {
 	trustedProxies []netip.Prefix
 	replayBuffer   int // bytes
 	mailbox        int // bytes
+	secretKey      secret
+	metricsToken   secret
 }
 
 // option is one setting of the relay. From it come the flag --name, the
@@ -57,7 +59,7 @@ var options = []option{
 		set: field(port, func(c *config) *int { return &c.sshPort })},
 	{name: "bind", shown: "every address", usage: "`ADDRESS` both doors listen on",
 		set: field(host, func(c *config) *string { return &c.bind })},
-	{name: "data-dir", shown: "$XDG_STATE_HOME/patchwork, else ~/.local/state/patchwork", usage: "`DIR` that keeps the host key",
+	{name: "data-dir", shown: "$XDG_STATE_HOME/patchwork, else ~/.local/state/patchwork", usage: "`DIR` that keeps the host key and the secret",
 		set: field(text, func(c *config) *string { return &c.dataDir })},
 	{name: "log-level", fallback: "info", usage: "`LEVEL`: debug, info, warn or error",
 		set: field(level, func(c *config) *slog.Level { return &c.logLevel })},
@@ -87,6 +89,10 @@ var options = []option{
 		set: field(size, func(c *config) *int { return &c.replayBuffer })},
 	{name: "mailbox", fallback: "1MiB", usage: "`SIZE` of what may wait for one slow subscriber",
 		set: field(size, func(c *config) *int { return &c.mailbox })},
+	{name: "secret-key", shown: "made at the first start, kept in the data folder", usage: "`TEXT` that secrets of hooks are made with; better given by environment or file, for flags are seen by all",
+		set: field(hidden, func(c *config) *secret { return &c.secretKey })},
+	{name: "metrics-token", shown: "$FORGEJO_TOKEN, else none: only this machine", usage: "`TOKEN` that opens /metrics to others",
+		set: field(hidden, func(c *config) *secret { return &c.metricsToken })},
 }
 
 // field makes a setter from a parser and the place its value goes to.

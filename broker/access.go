@@ -1,0 +1,179 @@
+package broker
+
+import (
+	"context"
+	"slices"
+)
+
+// An Identity is who uses a channel, as far as access lists can name it. The
+// zero Identity is a request without credentials.
+type Identity struct {
+	User string // namespace of its own: "alice", "key-…"
+	Key  string // fingerprint of an SSH key, "SHA256:…"
+}
+
+// AccessWeb is the entry of an access list that lets requests without credentials
+// in.
+const AccessWeb = "http"
+
+type identityKey struct{}
+
+// As returns a context under which [Broker.Send], [Broker.Receive] and
+// [Broker.Answer] act as id.
+func As(ctx context.Context, id Identity) context.Context {
+	return context.WithValue(ctx, identityKey{}, id)
+}
+
+func identityOf(ctx context.Context) Identity {
+	id, _ := ctx.Value(identityKey{}).(Identity)
+	return id
+}
+
+// A guard is the access list of a channel. It lasts as long as whoever opened the
+// channel with it. Guarded by Broker.mu.
+type guard struct {
+	by    Identity
+	list  []string
+	holds int // publishers and subscriptions that came with it
+}
+
+// admits tells whether the list lets id in: whoever made it, the owner of the
+// channel's namespace, and those it names.
+func (g *guard) admits(n Name, id Identity) bool {
+	switch {
+	case id == Identity{}:
+		return slices.Contains(g.list, AccessWeb)
+	case id.User != "" && (id.User == g.by.User || id.User == n.Namespace()):
+		return true
+	case id.Key != "" && id.Key == g.by.Key:
+		return true
+	}
+	return id.User != "" && slices.Contains(g.list, id.User) || id.Key != "" && slices.Contains(g.list, id.Key)
+}
+
+// Admits tells whether the channel has an access list at this moment, and whether
+// it lets id in.
+func (b *Broker) Admits(n Name, id Identity) (guarded, admitted bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ch := b.channels[n.Request()]
+	if ch == nil || ch.guard == nil {
+		return false, false
+	}
+	return true, ch.guard.admits(ch.name, id)
+}
+
+// AccessOf returns the channel's access list, nil where there is none.
+func (b *Broker) AccessOf(n Name) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if ch := b.channels[n.Request()]; ch != nil && ch.guard != nil {
+		return slices.Clone(ch.guard.list)
+	}
+	return nil
+}
+
+// join holds the channel for id, unless its access list, or one that id brings,
+// speaks against it ([ErrDenied], [ErrTaken]). Under mu.
+func (b *Broker) join(n Name, id Identity, list []string) (*channel, error) {
+	ch := b.hold(n.Request())
+	if err := b.enter(ch, id, list); err != nil {
+		b.release(ch)
+		return nil, err
+	}
+	return ch, nil
+}
+
+// admit checks id against the list of a channel. Under mu.
+func (ch *channel) admit(id Identity) error {
+	if ch.guard != nil && !ch.guard.admits(ch.name, id) {
+		return ErrDenied
+	}
+	return nil
+}
+
+// enter is admit for those who may bring a list of their own. The first one to do
+// so on a channel guards it, unless somebody is there already whom the list does
+// not let in. Under mu; unguard takes it back.
+func (b *Broker) enter(ch *channel, id Identity, list []string) error {
+	if err := ch.admit(id); err != nil || list == nil {
+		return err
+	}
+	if g := ch.guard; g != nil {
+		if g.by != id && (g.by.User == "" || g.by.User != id.User) {
+			return ErrTaken
+		}
+		for _, entry := range list {
+			if !slices.Contains(g.list, entry) {
+				g.list = append(g.list, entry)
+			}
+		}
+		g.holds++
+		return nil
+	}
+	g := &guard{by: id, list: slices.Clone(list), holds: 1}
+	for other := range ch.present {
+		if !g.admits(ch.name, other) {
+			return ErrTaken
+		}
+	}
+	ch.guard = g
+	for _, a := range slices.Clone(ch.subs) {
+		if a.s.exact == nil && !ch.open(a.s) {
+			b.detach(a)
+		}
+	}
+	return nil
+}
+
+// unguard takes back what enter did with a list. Under mu.
+func (b *Broker) unguard(ch *channel, list []string) {
+	if list == nil {
+		return
+	}
+	if ch.guard.holds--; ch.guard.holds > 0 {
+		return
+	}
+	ch.guard = nil
+	for _, s := range b.wild {
+		if s.attached[ch] == nil && s.pattern.Match(ch.name) && s.allow(ch.name) {
+			b.attach(s, ch)
+		}
+	}
+}
+
+// open tells whether a subscription by pattern may be on the channel: not on a
+// public one with an access list, elsewhere if the list lets it in. Under mu.
+func (ch *channel) open(s *Subscription) bool {
+	return ch.guard == nil || ch.name.Namespace() != "public" && ch.guard.admits(ch.name, s.opts.As)
+}
+
+// present yields who is on the channel by name, not by pattern. Under mu.
+func (ch *channel) present(yield func(Identity) bool) {
+	for x := ch.offers.head; x != nil; x = x.next {
+		if !yield(x.v.as) {
+			return
+		}
+	}
+	for x := ch.consumers.head; x != nil; x = x.next {
+		id := Identity{}
+		switch t := x.v; {
+		case t.waiter != nil:
+			id = t.waiter.as
+		case t.answer != nil:
+			id = t.answer.as
+		case t.sub.s.exact == nil:
+			continue
+		default:
+			id = t.sub.s.opts.As
+		}
+		if !yield(id) {
+			return
+		}
+	}
+	for p := range ch.pubs {
+		if !yield(p.opts.As) {
+			return
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package broker
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+)
+
+var (
+	alice = Identity{User: "alice", Key: "SHA256:a"}
+	bob   = Identity{User: "key-bob", Key: "SHA256:b"}
+	eve   = Identity{User: "key-eve", Key: "SHA256:e"}
+)
+
+func TestAnAccessListLetsInItsOpenerAndThoseItNamesWhileTheyStay(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, b *Broker) {
+		for _, list := range [][]string{{"key-bob"}, {"SHA256:b"}} {
+			n := name("public/t")
+			sub, err := b.Subscribe(n, SubscribeOptions{As: alice, Access: list})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := b.AccessOf(n); !slices.Equal(got, list) {
+				t.Errorf("the list is %v", got)
+			}
+			for id, in := range map[Identity]bool{alice: true, bob: true, eve: false, {}: false} {
+				if guarded, admitted := b.Admits(n, id); !guarded || admitted != in {
+					t.Errorf("%v: %v %v", id, guarded, admitted)
+				}
+				p, err := b.Publish(n, PublishOptions{As: id})
+				if (err == nil) != in || err != nil && !errors.Is(err, ErrDenied) {
+					t.Errorf("%v: %v", id, err)
+				}
+				if err == nil {
+					p.Close()
+				}
+			}
+			if err := b.Send(As(t.Context(), eve), n, msg("x")); err != ErrDenied {
+				t.Errorf("eve's send: %v", err)
+			}
+			if _, err := b.Receive(t.Context(), n); err != ErrDenied {
+				t.Errorf("a receive without credentials: %v", err)
+			}
+			if err := b.Answer(As(t.Context(), eve), n, "", msg("x")); err != ErrDenied {
+				t.Errorf("eve's answer: %v", err)
+			}
+			sub.Close()
+			if guarded, _ := b.Admits(n, eve); guarded {
+				t.Error("the list outlived its opener")
+			}
+		}
+	})
+}
+
+func TestAnAccessListWithHTTPLetsRequestsWithoutCredentialsIn(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, b *Broker) {
+		sub, _ := b.Subscribe(jobs, SubscribeOptions{As: alice, Access: []string{AccessWeb}})
+		if _, in := b.Admits(jobs, Identity{}); !in {
+			t.Error("not let in")
+		}
+		if _, in := b.Admits(jobs, eve); in {
+			t.Error("a key that is not named is let in")
+		}
+		sub.Close()
+	})
+}
+
+func TestAnAccessListIsRefusedWhereSomebodyIsWhomItDoesNotLetIn(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, b *Broker) {
+		got := receives(As(t.Context(), eve), b, jobs)
+		synctest.Wait()
+		if _, err := b.Publish(jobs, PublishOptions{As: alice, Access: []string{"key-bob"}}); err != ErrTaken {
+			t.Errorf("over a waiting stranger: %v", err)
+		}
+		p, err := b.Publish(jobs, PublishOptions{As: alice, Access: []string{"key-eve"}})
+		if err != nil {
+			t.Errorf("over one it names: %v", err)
+		}
+		if _, err := b.Subscribe(jobs, SubscribeOptions{As: eve, Access: []string{"key-mallory"}}); err != ErrTaken {
+			t.Errorf("a second list by another: %v", err)
+		}
+		if _, err := p.Message(t.Context(), nil, []byte("hi")); err != nil {
+			t.Error(err)
+		}
+		p.Close()
+		if r := <-got; r.s != "hi" {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+func TestAPublicPatternMatchesNoTopicWithAnAccessList(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, b *Broker) {
+		p, _ := ParsePattern("public/*")
+		wild, _ := b.SubscribeMatch(p, func(Name) bool { return true }, SubscribeOptions{As: eve, Stay: true})
+		on := func() int { return b.Peek(jobs).Subscribers }
+		guarded, _ := b.Subscribe(jobs, SubscribeOptions{As: alice, Access: []string{"key-bob"}})
+		if on() != 1 {
+			t.Errorf("%d subscribers, the pattern should be off", on())
+		}
+		late, _ := b.SubscribeMatch(p, func(Name) bool { return true }, SubscribeOptions{As: eve, Stay: true})
+		if on() != 1 {
+			t.Errorf("%d subscribers after a late pattern", on())
+		}
+		stays, _ := b.Subscribe(jobs, SubscribeOptions{As: bob})
+		guarded.Close()
+		if on() != 3 {
+			t.Errorf("%d subscribers, want bob and both patterns once the list is gone", on())
+		}
+		stays.Close()
+		wild.Close()
+		late.Close()
+	})
+}

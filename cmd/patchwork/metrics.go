@@ -1,0 +1,85 @@
+package main
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"patchwork/broker"
+	"patchwork/sshfront"
+)
+
+// newRegistry returns what /metrics shows besides the HTTP door's own: the
+// broker, the SSH door (nil when it is off) and the process. A scrape reads each
+// part's Stats once.
+func newRegistry(b *broker.Broker, shell func() sshfront.Stats) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		&statsCollector[broker.Stats]{read: b.Stats, rows: brokerRows},
+	)
+	if shell != nil {
+		r.MustRegister(&statsCollector[sshfront.Stats]{read: shell, rows: sshRows})
+	}
+	return r
+}
+
+// A row is one number of a Stats under its metric's name.
+type row[S any] struct {
+	name, help string
+	kind       prometheus.ValueType
+	value      func(S) float64
+}
+
+const (
+	gauge   = prometheus.GaugeValue
+	counter = prometheus.CounterValue
+)
+
+var brokerRows = []row[broker.Stats]{
+	// Its name is from before; it is a gauge, for which the ending is wrong, and
+	// so it has no type.
+	{"patchwork_channels_total", "Channels in use.", prometheus.UntypedValue, func(s broker.Stats) float64 { return float64(s.Channels) }},
+	{"patchwork_waiting_producers", "Queue producers that wait for a consumer.", gauge, func(s broker.Stats) float64 { return float64(s.Producers) }},
+	{"patchwork_waiting_consumers", "Receivers of one message that wait.", gauge, func(s broker.Stats) float64 { return float64(s.Consumers) }},
+	{"patchwork_subscribers", "Followers, once for every channel they are on.", gauge, func(s broker.Stats) float64 { return float64(s.Subscribers) }},
+	{"patchwork_publishers", "Broadcast publishers.", gauge, func(s broker.Stats) float64 { return float64(s.Publishers) }},
+	{"patchwork_transfers", "Queue messages on their way to a receiver.", gauge, func(s broker.Stats) float64 { return float64(s.Transfers) }},
+	{"patchwork_open_requests", "Requests on req/ channels without a whole answer.", gauge, func(s broker.Stats) float64 { return float64(s.Calls) }},
+	{"patchwork_relayed_messages_total", "Messages that began to be handed over.", counter, func(s broker.Stats) float64 { return float64(s.Messages) }},
+	{"patchwork_relayed_bytes_total", "Bytes handed to receivers.", counter, func(s broker.Stats) float64 { return float64(s.Bytes) }},
+	{"patchwork_deliveries_total", "Receivers that got a message whole.", counter, func(s broker.Stats) float64 { return float64(s.Delivered) }},
+	{"patchwork_redeliveries_total", "Queue messages handed on after a receiver left.", counter, func(s broker.Stats) float64 { return float64(s.Redelivered) }},
+	{"patchwork_withdrawn_total", "Queue producers that left before they were served.", counter, func(s broker.Stats) float64 { return float64(s.Withdrawn) }},
+	{"patchwork_evictions_total", "Receivers cut off for being too slow.", counter, func(s broker.Stats) float64 { return float64(s.Evicted) }},
+	{"patchwork_dropped_chunks_total", "Chunks that a full receiver missed.", counter, func(s broker.Stats) float64 { return float64(s.Dropped) }},
+	{"patchwork_held_back_total", "Times a full receiver held a publisher back.", counter, func(s broker.Stats) float64 { return float64(s.Held) }},
+}
+
+var sshRows = []row[sshfront.Stats]{
+	{"patchwork_ssh_connections", "SSH connections.", gauge, func(s sshfront.Stats) float64 { return float64(s.Connections) }},
+	{"patchwork_ssh_sessions", "SSH sessions.", gauge, func(s sshfront.Stats) float64 { return float64(s.Sessions) }},
+}
+
+// statsCollector shows one Stats as metrics.
+type statsCollector[S any] struct {
+	read func() S
+	rows []row[S]
+}
+
+func (c *statsCollector[S]) desc(r row[S]) *prometheus.Desc {
+	return prometheus.NewDesc(r.name, r.help, nil, nil)
+}
+
+func (c *statsCollector[S]) Describe(out chan<- *prometheus.Desc) {
+	for _, r := range c.rows {
+		out <- c.desc(r)
+	}
+}
+
+func (c *statsCollector[S]) Collect(out chan<- prometheus.Metric) {
+	s := c.read()
+	for _, r := range c.rows {
+		out <- prometheus.MustNewConstMetric(c.desc(r), r.kind, r.value(s))
+	}
+}

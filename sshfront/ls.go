@@ -1,0 +1,148 @@
+package sshfront
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"text/tabwriter"
+
+	"patchwork/broker"
+)
+
+const lsHelp = `
+  HOST ls
+  HOST ls -json | jq -r '.[] | select(.waiting > 0) | .topic'
+`
+
+// A listed is one topic as ls shows it.
+type listed struct {
+	Topic       string   `json:"topic"` // full name
+	Publishers  int      `json:"publishers"`
+	Subscribers int      `json:"subscribers"`
+	Pipes       int      `json:"pipes"`
+	Waiting     int      `json:"waiting"` // publishers that nobody receives from yet
+	Access      []string `json:"access"`
+}
+
+// runLs lists the topics of the caller's own namespace and the public ones that
+// the caller's sessions are on.
+func runLs(s *session, o *options) error {
+	list := s.topics()
+	if o.json {
+		text, err := json.Marshal(list)
+		if err != nil {
+			return err
+		}
+		return s.print(string(text) + "\n")
+	}
+	if len(list) == 0 {
+		s.talk("no topic is in use; begin with: %s", s.example("sub", "mytopic", false))
+		return nil
+	}
+	return s.table("TOPIC\tPUBLISHERS\tSUBSCRIBERS\tPIPES\tWAITING\tACCESS", func(row func(...any)) {
+		for _, l := range list {
+			row(l.Topic, l.Publishers, l.Subscribers, l.Pipes, l.Waiting, strings.Join(l.Access, ","))
+		}
+	})
+}
+
+// table prints rows under a head whose columns are separated by tabs.
+func (s *session) table(head string, fill func(row func(...any))) error {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, head)
+	fill(func(cells ...any) {
+		texts := make([]string, len(cells))
+		for i, c := range cells {
+			texts[i] = fmt.Sprint(c)
+		}
+		fmt.Fprintln(w, strings.Join(texts, "\t"))
+	})
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	lines := strings.Split(b.String(), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(line, " ")
+	}
+	return s.print(strings.Join(lines, "\n"))
+}
+
+func (s *session) topics() []listed {
+	b := s.srv.cfg.Broker
+	own, held := s.caller.Namespace(), s.srv.held.of(s.as.User)
+	var names []broker.Name
+	list := []listed{} // [] in JSON, and not null
+	b.Each(func(n broker.Name, c broker.Counts) {
+		if n.Namespace() != own && !held[n] {
+			return
+		}
+		l := listed{
+			Topic:       n.String(),
+			Publishers:  c.Producers,
+			Subscribers: c.Consumers + c.Subscribers - c.Pipes,
+			Pipes:       c.Pipes,
+		}
+		if c.Consumers+c.Subscribers == 0 {
+			l.Waiting = c.Producers
+		}
+		names, list = append(names, n), append(list, l)
+	})
+	for i, n := range names {
+		list[i].Access = append([]string{}, b.AccessOf(n)...)
+	}
+	slices.SortFunc(list, func(a, b listed) int { return cmp.Compare(a.Topic, b.Topic) })
+	return list
+}
+
+// A register knows which public topics each caller's sessions are on.
+type register struct {
+	mu sync.Mutex // guards on
+	on map[string]map[broker.Name]int
+}
+
+// add counts a session in; what it returns counts it out.
+func (r *register) add(who string, n broker.Name) (leave func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.on == nil {
+		r.on = map[string]map[broker.Name]int{}
+	}
+	if r.on[who] == nil {
+		r.on[who] = map[broker.Name]int{}
+	}
+	r.on[who][n]++
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.on[who][n]--; r.on[who][n] == 0 {
+			delete(r.on[who], n)
+		}
+		if len(r.on[who]) == 0 {
+			delete(r.on, who)
+		}
+	}
+}
+
+// of returns what the sessions of somebody are on.
+func (r *register) of(who string) map[broker.Name]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	names := map[broker.Name]bool{}
+	for n := range r.on[who] {
+		names[n] = true
+	}
+	return names
+}
+
+// on registers that the session is on a topic, for ls. What it returns is due when
+// it leaves. Topics of the caller's own are listed without that.
+func (s *session) on(n broker.Name) (leave func()) {
+	if n.Namespace() != public {
+		return func() {}
+	}
+	return s.srv.held.add(s.as.User, n.Request())
+}
