@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"patchwork/notify"
 )
 
 // A digest is the SHA-256 of a token. It is as good as a password for weak
@@ -31,7 +32,7 @@ type Document struct {
 	tokens  map[digest]*holder
 	keys    map[Fingerprint]*holder
 	webhook []byte // secret of the forge's push webhook, or empty
-	ntfy    notifications
+	ntfy    notify.Config
 }
 
 // Decode reads a config.yaml, in the newer form or in the older one that has its
@@ -78,7 +79,9 @@ func Decode(data []byte) (*Document, error) {
 		}
 	}
 	if tests != nil {
-		return d, d.runTests(tests.value)
+		if err := d.runTests(tests.value); err != nil {
+			return nil, err
+		}
 	}
 	return d, nil
 }
@@ -207,5 +210,4 @@ func (d *Document) Key(f Fingerprint, now time.Time) *Rights {
 }
 
 // Notifications are the user's services.
-func (d *Document) Notifications() notifications { return d.ntfy }
-
+func (d *Document) Notifications() notify.Config { return d.ntfy }

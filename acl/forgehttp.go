@@ -119,5 +119,5 @@ func plain(ctx context.Context, err error) error {
 	if errors.Is(err, errElsewhere) {
 		return fmt.Errorf("the forge: %w", errElsewhere)
 	}
-	return fmt.Errorf("the forge cannot be reached: %s", strings.Join(strings.Fields(err.Error()), " "))
+	return fmt.Errorf("the forge cannot be reached: %.200s", strings.Join(strings.Fields(err.Error()), " "))
 }

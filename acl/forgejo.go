@@ -147,6 +147,9 @@ func (f *Forgejo) Users(ctx context.Context) ([]string, error) {
 		}
 		return len(page.Data), news, nil
 	}, "repos", "search")
+	if errors.Is(err, ErrNoUser) {
+		err = errors.New("the forge has no API at its address (404): set FORGEJO_URL to that of its front page")
+	}
 	return users, err
 }
 

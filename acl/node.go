@@ -33,7 +33,7 @@ func survey(n *yaml.Node, depth int, nodes *int) error {
 		return survey(n.Alias, depth+1, nodes)
 	case yaml.ScalarNode, yaml.SequenceNode, yaml.MappingNode:
 		if !slices.Contains(plainTags, n.ShortTag()) {
-			return wrong(n, "tags and merge keys are not understood: write the value itself")
+			return wrong(n, "tags and merge keys are not understood: write the value itself, and put what begins with ! in quotes")
 		}
 	}
 	for _, child := range n.Content {

@@ -81,7 +81,14 @@ func position(before []byte) (line, column int) {
 	return bytes.Count(before, []byte("\n")) + 1, utf8.RuneCount(before[last+1:]) + 1
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+var (
+	yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+	// The reader of YAML counts lines from 0 in these.
+	fromZero = regexp.MustCompile(`^(did not find expected (key|node content|<|'|,)|found undefined tag handle|found duplicate %|found incompatible)`)
+	// An asterisk or exclamation mark that begins a pattern, unquoted, is one of these.
+	noAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced`)
+	unquoted = regexp.MustCompile(`expected (alphabetic or numeric|whitespace or line break)|unknown anchor|undefined tag`)
+)
 
 // syntaxError gives the words of the reader of YAML, which knows lines only, a
 // column: where the line begins, or its tab.
@@ -92,6 +99,18 @@ func syntaxError(data []byte, err error) error {
 		reason = reason[len(found[0]):]
 		if n, convErr := strconv.Atoi(found[1]); convErr == nil {
 			at = n
+		}
+		if fromZero.MatchString(reason) && found[1] != "" {
+			at++
+		}
+		if unquoted.MatchString(reason) {
+			reason += " (a pattern that begins with * or ! needs quotes)"
+		}
+	}
+	if found := noAnchor.FindStringSubmatch(reason); found != nil { // this comes without a line
+		if i := bytes.Index(data, []byte("*"+found[1])); i >= 0 {
+			line, column := position(data[:i])
+			return &DecodeError{line, column, "this is not YAML: a pattern that begins with * needs quotes"}
 		}
 	}
 	lines := strings.Split(string(data), "\n")

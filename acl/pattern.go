@@ -40,6 +40,9 @@ func parsePattern(text string, kind patternKind) (Pattern, error) {
 		}
 	}
 	body = kind.normal(body)
+	if kind == hosts && strings.Contains(body, ".:") {
+		return p, errors.New("the dot that ends a host name is left out of the comparison: take it out")
+	}
 	if p.negated && body == "" {
 		return p, errors.New("nothing stands behind the !: say what it forbids")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -58,12 +59,7 @@ func (s *Store) ServerAdmin(ctx context.Context, token string) (*Principal, erro
 }
 
 func (s *Store) isAdmin(user string) bool {
-	for _, admin := range s.admins {
-		if admin == user {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.admins, user)
 }
 
 // Namespace is where the principal's own names are: the user's whose token it

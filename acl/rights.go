@@ -2,6 +2,8 @@ package acl
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -58,7 +60,7 @@ func (r *Rights) Check(a Action, request, target string) Decision {
 	}
 	ms := needs(a, request, path)
 	if len(ms) == 0 {
-		return Decision{Reason: fmt.Sprintf("no list is for %.20q", request)}
+		return Decision{Reason: fmt.Sprintf("%.20q is no way to send there", request)}
 	}
 	lists := make([]list, len(ms))
 	for i, m := range ms {
@@ -67,14 +69,18 @@ func (r *Rights) Check(a Action, request, target string) Decision {
 	return decide(paths, path, "no "+methodWords(ms)+" pattern matches", lists...)
 }
 
-// forwardTarget drops the dot that may end a full host name, so that
+// forwardTarget writes HOST:PORT in the one way that patterns are matched with:
+// without the dot that may end a full name, addresses in their shortest form. So
 // "!db.example.com:*" forbids "db.example.com.:5432" too.
 func forwardTarget(hostPort string) string {
-	i := strings.LastIndexByte(hostPort, ':')
-	if i < 0 {
+	host, port, err := net.SplitHostPort(hostPort)
+	if err != nil {
 		return hostPort
 	}
-	return strings.TrimSuffix(hostPort[:i], ".") + hostPort[i:]
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return net.JoinHostPort(addr.Unmap().String(), port)
+	}
+	return net.JoinHostPort(strings.TrimSuffix(host, "."), port)
 }
 
 // opens tells whether there is anything for which the action could be allowed.

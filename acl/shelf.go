@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -224,7 +225,7 @@ func (s *shelf[T]) drop(name string) {
 // dropAll is drop for every name.
 func (s *shelf[T]) dropAll() {
 	for _, cache := range []*otter.Cache[string, kept[T]]{s.good, s.none} {
-		for name := range cache.Keys() {
+		for _, name := range slices.Collect(cache.Keys()) {
 			s.drop(name)
 		}
 	}

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
+
+	"patchwork/notify"
 )
 
 // Config is what a Store needs. The zero Config is a relay without users: every
@@ -30,9 +31,7 @@ type Store struct {
 	rules  *shelf[*ruleFile]
 	keys   *shelf[AccountKeys]
 	users  *shelf[[]string] // has one name, everyone
-
 	admins []string
-	push   sync.Mutex // held while one push is looked at
 }
 
 // everyone is the name under which the list of users is kept.
@@ -149,14 +148,13 @@ func (s *Store) Knows(ctx context.Context, user string) (bool, error) {
 
 // Notifications returns the services a user has configured; none for a user
 // without rules.
-func (s *Store) Notifications(ctx context.Context, user string) (notifications, error) {
-	var none notifications
+func (s *Store) Notifications(ctx context.Context, user string) (notify.Config, error) {
 	doc, err := s.document(ctx, user)
 	switch {
 	case errors.Is(err, ErrNoUser):
-		return none, nil
+		return notify.Config{}, nil
 	case err != nil:
-		return none, err
+		return notify.Config{}, err
 	}
 	return doc.ntfy, nil
 }

@@ -41,12 +41,10 @@ func (s *Store) Push(ctx context.Context, user string, body []byte, signature st
 }
 
 // rest tells whether what is kept of a user is old enough to be read again for
-// somebody unproven, and lets one of many at a time.
+// somebody unproven.
 func (s *Store) rest(user string) bool {
-	s.push.Lock()
-	defer s.push.Unlock()
 	k, ok := s.rules.look(user)
-	return ok && time.Since(k.at) >= pushRest
+	return ok && !k.failing && time.Since(k.at) >= pushRest
 }
 
 func (s *Store) proves(ctx context.Context, user string, body []byte, signature string) (bool, error) {

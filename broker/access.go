@@ -2,7 +2,12 @@ package broker
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 )
 
 // An Identity is who uses a channel, as far as access lists can name it. The
@@ -15,6 +20,41 @@ type Identity struct {
 // AccessWeb is the entry of an access list that lets requests without credentials
 // in.
 const AccessWeb = "http"
+
+// maxAccess is how many may stand on one access list.
+const maxAccess = 100
+
+// ParseAccess reads an access list: names of users, fingerprints of keys as
+// ssh-keygen -l prints them, "http" (or "pico", the older word for it), with commas
+// between. The error is one line that names the entry.
+func ParseAccess(text string) ([]string, error) {
+	var list []string
+	for entry := range strings.SplitSeq(text, ",") {
+		entry = strings.TrimSpace(entry)
+		switch {
+		case entry == "":
+			return nil, errors.New("an access list is names with commas between, like bob,SHA256:…")
+		case entry == "pico":
+			entry = AccessWeb
+		case isFingerprint(entry) || CheckUser(entry) == nil:
+		default:
+			return nil, fmt.Errorf("%q is neither a user nor the SHA256:… of a key", short(entry))
+		}
+		if !slices.Contains(list, entry) {
+			list = append(list, entry)
+		}
+	}
+	if len(list) > maxAccess {
+		return nil, fmt.Errorf("an access list has %d names at most", maxAccess)
+	}
+	return list, nil
+}
+
+func isFingerprint(text string) bool {
+	hash, ok := strings.CutPrefix(text, "SHA256:")
+	sum, err := base64.RawStdEncoding.DecodeString(hash)
+	return ok && err == nil && len(sum) == sha256.Size
+}
 
 type identityKey struct{}
 

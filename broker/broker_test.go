@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 )
 
 func name(s string) Name {
@@ -236,6 +235,9 @@ func TestAMessageTooLongToKeepFailsWithTheBytesHandedOver(t *testing.T) {
 		if err := <-sent; !errors.As(err, &partial) || partial.Bytes != 10+blockSize {
 			t.Fatalf("got %v", err)
 		}
+		if partial.Unwrap().Error() != "gone" || partial.Error() != "the consumer went away after 131082 bytes" {
+			t.Errorf("%v, %v", partial, partial.Unwrap())
+		}
 	})
 }
 
@@ -375,6 +377,7 @@ func TestCloseTellsWhoeverWaitsAndLetsTransfersFinish(t *testing.T) {
 		synctest.Wait()
 		b.Close()
 		b.Close()
+		<-b.Closed()
 		for what, c := range map[string]<-chan error{"send": waitingSend, "next": next, "ready": ready} {
 			if err := <-c; err != ErrClosed {
 				t.Errorf("%s: %v", what, err)
@@ -443,5 +446,3 @@ func TestPeekCountsAndTakesNothing(t *testing.T) {
 		<-got
 	})
 }
-
-var _ = time.Second

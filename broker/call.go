@@ -24,7 +24,6 @@ type Call struct {
 	state    callState
 	takenAt  time.Time
 	takenSeq uint64  // order in which requests were taken
-	unread   bool    // the answer bound to it came before the request was taken
 	answer   *answer // that is bound to it
 	switched *switched
 	closed   bool

@@ -74,6 +74,25 @@ func TestAPublisherThatDoesNotWaitSkipsTheFullOneAndOthersGetAll(t *testing.T) {
 	})
 }
 
+func TestAMessageThatBeganInAFullMailboxHasAnEnd(t *testing.T) {
+	bubble(t, Options{Mailbox: 1}, func(t *testing.T, b *Broker) {
+		for last, end := range map[string]string{"": "[a]", "b": "[a!"} { // clean when nothing but the end was due
+			s := subscribe(t, b, jobs, SubscribeOptions{})
+			p := publish(t, b, jobs, PublishOptions{})
+			p.Write(t.Context(), []byte("a"))
+			if err := p.write(t.Context(), []byte(last), true); err != nil {
+				t.Error(err)
+			}
+			p.ended()
+			say(t, p, "missed from its first byte", 0)
+			p.Close()
+			wantNext(t, s, end)
+			wantEnd(t, s, io.EOF)
+			s.Close()
+		}
+	})
+}
+
 func TestAReceiveThatMissesAPartIsCutOff(t *testing.T) {
 	bubble(t, Options{Mailbox: 2000}, func(t *testing.T, b *Broker) {
 		got := later(func() *Delivery { d, _ := b.Receive(t.Context(), jobs); return d })

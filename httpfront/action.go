@@ -1,6 +1,7 @@
 package httpfront
 
 import (
+	"crypto/rand"
 	"net/http"
 	"strconv"
 	"strings"
@@ -84,6 +85,9 @@ func (s *Server) serveChannel(w *response, r *http.Request, c channel) error {
 			return err
 		}
 		defer done()
+	}
+	if guarded, admitted := s.broker.Admits(c.name, c.as); guarded && !admitted {
+		return broker.ErrDenied
 	}
 	switch act {
 	case actAsk:
@@ -201,6 +205,24 @@ func flag(r *http.Request, key string, otherwise bool) (bool, error) {
 		return false, errorf(http.StatusBadRequest, "bad ?%s=%.40q: say true or false", key, v)
 	}
 	return b, nil
+}
+
+// accessList reads ?access=: who may use the channel while this request does. A
+// request without credentials that brings a list gets an identity of its own, so
+// that both halves of its pipe are let in.
+func accessList(r *http.Request, c channel) (broker.Identity, []string, error) {
+	q := r.URL.Query()
+	if !q.Has("access") {
+		return c.as, nil, nil
+	}
+	list, err := broker.ParseAccess(q.Get("access"))
+	if err != nil {
+		return broker.Identity{}, nil, errorf(http.StatusBadRequest, "bad ?access=: %v", err)
+	}
+	if c.as != (broker.Identity{}) {
+		return c.as, list, nil
+	}
+	return broker.Identity{Key: "request:" + rand.Text()}, list, nil
 }
 
 // timeout reads how long the client wants to wait: ?timeout= as a Go duration or

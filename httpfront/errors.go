@@ -38,8 +38,14 @@ func status(err error) (int, string) {
 	switch {
 	case errors.As(err, &own):
 		return own.status, own.line
+	case isACL(err):
+		return aclStatus(err)
 	case errors.Is(err, broker.ErrName):
 		return http.StatusBadRequest, err.Error()
+	case errors.Is(err, broker.ErrDenied):
+		return http.StatusForbidden, "access denied: the topic has an access list"
+	case errors.Is(err, broker.ErrTaken):
+		return http.StatusForbidden, err.Error() + "; take another topic"
 	case errors.Is(err, broker.ErrTimeout):
 		return http.StatusRequestTimeout, "timed out: nobody came to the other side; try again, or wait longer with ?timeout="
 	case errors.Is(err, broker.ErrClosed):

@@ -13,6 +13,10 @@ import (
 // subscribe opens the subscription of a follower. Its context ends with the
 // client, and when the follower is cut off for being too slow.
 func (s *Server) subscribe(w *response, r *http.Request, c channel, o broker.SubscribeOptions) (*broker.Subscription, context.Context, func(), error) {
+	var err error
+	if o.As, o.Access, err = accessList(r, c); err != nil {
+		return nil, nil, nil, err
+	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	rc := http.NewResponseController(w.ResponseWriter)
 	o.OnCut = func(err error) {

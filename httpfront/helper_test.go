@@ -25,6 +25,9 @@ import (
 // where all is well.
 const patience = 20 * time.Second
 
+// longest is how long a request may take: some wait for minutes.
+const longest = 3 * time.Minute
+
 // Secrets that tests send; none may be in the log.
 const (
 	secretToken  = "tok-5f1e0c9a77"
@@ -198,7 +201,7 @@ type answer struct {
 }
 
 func (r *relay) do(method, path string, body io.Reader, headers ...string) answer {
-	req, err := http.NewRequestWithContext(within(r.t, 4*patience), method, r.url+path, body)
+	req, err := http.NewRequestWithContext(within(r.t, longest), method, r.url+path, body)
 	if err != nil {
 		return answer{err: err}
 	}
@@ -270,8 +273,8 @@ func (r *relay) dial(text string) *wire {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(2 * patience)) //nolint:errcheck // a fresh connection
-	w := &wire{TCPConn: c.(*net.TCPConn), t: r.t, r: bufio.NewReaderSize(c, 4096)}
+	c.SetDeadline(time.Now().Add(longest)) //nolint:errcheck // a fresh connection
+	w := &wire{TCPConn: c.(*net.TCPConn), t: r.t, r: bufio.NewReaderSize(c, 64)}
 	r.t.Cleanup(func() { w.Close() })
 	w.say(text)
 	return w

@@ -45,31 +45,17 @@ var errTooMany = &httpError{
 	status: http.StatusTooManyRequests, line: "Too Many Requests", header: http.Header{"Retry-After": {"1"}},
 }
 
-// enter counts a request that needs no credential; leave is due when it ends. It
-// fails with 429 when its address is over a limit.
-func (l *limits) enter(r *http.Request) (leave func(), err error) {
+// enter counts a request; leave is due when it ends. It fails with 429 when its
+// address is over a limit: of requests that wait, and, for what needs no
+// credential (open), of requests a second.
+func (l *limits) enter(r *http.Request, open bool) (leave func(), err error) {
 	if l.rate <= 0 && l.waiting <= 0 {
 		return func() {}, nil
 	}
-	addr := l.client(r)
-	if addr.Is6() {
-		prefix, _ := addr.Prefix(64) // who has one address of a /64 has all of them
-		addr = prefix.Addr()
-	}
-	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sweep(now)
-	c := l.clients[addr]
-	if c == nil {
-		if len(l.clients) >= maxClients {
-			return nil, errTooMany
-		}
-		c = &client{bucket: rate.NewLimiter(l.rate, burst)}
-		l.clients[addr] = c
-	}
-	c.seen = now
-	if l.waiting > 0 && c.waiting >= l.waiting || l.rate > 0 && !c.bucket.AllowN(now, 1) {
+	c := l.find(r)
+	if c == nil || l.waiting > 0 && c.waiting >= l.waiting || open && !l.allow(c) {
 		return nil, errTooMany
 	}
 	c.waiting++
@@ -78,6 +64,45 @@ func (l *limits) enter(r *http.Request) (leave func(), err error) {
 		c.waiting--
 		l.mu.Unlock()
 	}, nil
+}
+
+// charge counts a request that guessed at a credential against the same rate; it
+// tells whether there was any left.
+func (l *limits) charge(r *http.Request) bool {
+	if l.rate <= 0 {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.find(r)
+	return c != nil && l.allow(c)
+}
+
+// allow takes one request from what the client has. Under mu.
+func (l *limits) allow(c *client) bool {
+	return l.rate <= 0 || c.bucket.AllowN(c.seen, 1)
+}
+
+// find returns what is remembered of a request's address; nil when that is too
+// much already. Under mu.
+func (l *limits) find(r *http.Request) *client {
+	addr := l.client(r)
+	if addr.Is6() {
+		prefix, _ := addr.Prefix(64) // who has one address of a /64 has all of them
+		addr = prefix.Addr()
+	}
+	now := time.Now()
+	l.sweep(now)
+	c := l.clients[addr]
+	if c == nil {
+		if len(l.clients) >= maxClients {
+			return nil
+		}
+		c = &client{bucket: rate.NewLimiter(l.rate, burst)}
+		l.clients[addr] = c
+	}
+	c.seen = now
+	return c
 }
 
 // sweep forgets addresses that would get a full bucket anyway.

@@ -216,7 +216,6 @@ func TestALargeMessageOfAKilledConsumerEndsWith502AndTheByteCount(t *testing.T) 
 	const size = 20 << 20
 	shares(t, func(t *testing.T, percent int, chunked bool, proto string) {
 		c := r.dial("GET /p/large " + proto + "\r\nHost: x\r\n\r\n")
-		c.SetReadBuffer(64 << 10) //nolint:errcheck // only a wish
 		r.consumers("large", 1)
 		sent := later(func() answer { return r.do("POST", "/p/large", body(size, chunked)) })
 		n := size * percent / 100

@@ -13,6 +13,7 @@ type door struct {
 	space string // the namespace its channels live in
 	style style
 	open  bool // needs no credential, so its use is rate limited
+	user  bool // channels of users, by their rules
 	hook  bool // sending or receiving needs the channel's secret
 }
 
@@ -34,6 +35,8 @@ var doors = map[string]door{
 	"pubsub": {space: "public", style: stylePubsub, open: true},
 	"pipe":   {space: "public", style: stylePipe, open: true},
 
+	"u": {user: true},
+
 	"h": {space: "h", open: true, hook: true},
 	"r": {space: "r", open: true, hook: true},
 
@@ -51,6 +54,7 @@ var fixed = map[string]func(*Server, *response, *http.Request) error{
 type channel struct {
 	door
 	name broker.Name
+	as   broker.Identity // who asks, as access lists name them
 }
 
 // route finds the handler of a request and calls it. Channel paths are read from
@@ -63,6 +67,9 @@ func (s *Server) route(w *response, r *http.Request) error {
 	}
 	first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	d, ok := doors[first]
+	if first == "_" {
+		return s.serverControl(w, r, rest)
+	}
 	if !ok {
 		return errorf(http.StatusNotFound, "there is nothing at this path; channels are at /p/NAME")
 	}
@@ -73,14 +80,14 @@ func (s *Server) route(w *response, r *http.Request) error {
 	if err != nil {
 		return errorf(http.StatusBadRequest, "bad path: %v", err)
 	}
-	if d.open {
-		leave, err := s.limits.enter(r)
-		if err != nil {
-			return err
-		}
-		defer leave()
+	leave, err := s.limits.enter(r, d.open)
+	if err != nil {
+		return err
 	}
+	defer leave()
 	switch {
+	case d.user:
+		return s.user(w, r, d, rest)
 	case d.hook && rest == "":
 		return s.newHook(w, r, d.space)
 	case d.space == "channels":

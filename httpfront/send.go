@@ -81,6 +81,9 @@ func (s *Server) publish(w *response, r *http.Request, c channel, waits bool) er
 	if !waits {
 		o.Patience = patience
 	}
+	if o.As, o.Access, err = accessList(r, c); err != nil {
+		return err
+	}
 	p, err := s.broker.Publish(c.name, o)
 	if err != nil {
 		return err

@@ -14,7 +14,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"patchwork/acl"
 	"patchwork/broker"
+	"patchwork/notify"
 )
 
 // Config is what a Server needs. Zero durations and limits are off, as the
@@ -29,6 +31,10 @@ type Config struct {
 	RateLimit      float64       // requests a second and client address, on what needs no credential
 	MaxWaiting     int           // requests one client address may have waiting
 	TrustedProxies []netip.Prefix
+
+	Users  *acl.Store     // rules of /u; nil: there are no users
+	Signer *acl.Signer    // reads signed tokens; nil: there are none
+	Notify *notify.Sender // sends users' notifications; nil: to nowhere
 
 	SecretKey    []byte               // makes the secrets of hooks; nil: a random one
 	Registry     *prometheus.Registry // what /metrics shows, besides the server's own; nil: nothing else

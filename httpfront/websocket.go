@@ -50,12 +50,18 @@ func (s *Server) pipe(w *response, r *http.Request, c channel) error {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	x := &socket{s: s, binary: binary}
-	sub, err := s.broker.Subscribe(c.name, broker.SubscribeOptions{Stay: true, Pipe: true, OnCut: func(err error) { cancel(err) }})
+	as, access, err := accessList(r, c)
+	if err != nil {
+		return err
+	}
+	sub, err := s.broker.Subscribe(c.name, broker.SubscribeOptions{
+		Stay: true, Pipe: true, OnCut: func(err error) { cancel(err) }, As: as, Access: access,
+	})
 	if err != nil {
 		return err
 	}
 	defer sub.Close()
-	pub, err := s.broker.Publish(c.name, broker.PublishOptions{Pipe: sub, Echo: replay, Patience: patience})
+	pub, err := s.broker.Publish(c.name, broker.PublishOptions{As: as, Pipe: sub, Echo: replay, Patience: patience})
 	if err != nil {
 		return err
 	}

@@ -37,8 +37,10 @@ type checker interface {
 // parcel is one message on its way to one target.
 type parcel struct {
 	Message
-	id  string // the same however often it is tried
-	cut bool   // set by a courier that had to leave out an end
+	id    string        // the same however often it is tried
+	plain func() string // Message.plain and Message.html, made once for all targets
+	html  func() string
+	cut   bool // set by a courier that had to leave out an end
 }
 
 // cutTo keeps s within limit as cutter counts, and notes if it did not fit.

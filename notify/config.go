@@ -19,11 +19,19 @@ const MaxTargets = 16
 // by any number of goroutines. The zero Config has no targets. However it is
 // printed, logged or marshalled, its secrets read "[secret]".
 type Config struct {
-	targets []*target
+	// A function is the one thing that nobody looks into: fmt prints a Config in
+	// somebody's unexported field without asking its methods.
+	held func() []*target
 }
 
-// target is one service with its settings. Configs hold pointers to targets, so
-// that nothing that prints what it can reach, as %+v does, gets to the secrets.
+func (c Config) targets() []*target {
+	if c.held == nil {
+		return nil
+	}
+	return c.held()
+}
+
+// target is one service with its settings.
 type target struct {
 	name    string
 	typ     string // as the user wrote it: an alias stays one
@@ -39,12 +47,12 @@ type target struct {
 type targetID [sha256.Size]byte
 
 // Empty says whether no target is configured.
-func (c Config) Empty() bool { return len(c.targets) == 0 }
+func (c Config) Empty() bool { return len(c.targets()) == 0 }
 
 // Names are those of the targets, as `to` takes them, in the file's order.
 func (c Config) Names() []string {
 	var names []string
-	for _, t := range c.targets {
+	for _, t := range c.targets() {
 		names = append(names, t.name)
 	}
 	return names
@@ -54,7 +62,7 @@ func (c Config) Names() []string {
 func (c Config) pick(to string) ([]*target, error) {
 	wanted := splitList(to)
 	if len(wanted) == 0 {
-		return c.targets, nil
+		return c.targets(), nil
 	}
 	for _, name := range wanted {
 		if !slices.Contains(c.Names(), name) {
@@ -62,7 +70,7 @@ func (c Config) pick(to string) ([]*target, error) {
 		}
 	}
 	var picked []*target
-	for _, t := range c.targets {
+	for _, t := range c.targets() {
 		if slices.Contains(wanted, t.name) {
 			picked = append(picked, t)
 		}
@@ -122,7 +130,7 @@ func textNode(s string) *yaml.Node {
 // MarshalYAML gives the rules as understood, secrets masked.
 func (c Config) MarshalYAML() (any, error) {
 	list := &yaml.Node{Kind: yaml.SequenceNode}
-	for _, t := range c.targets {
+	for _, t := range c.targets() {
 		list.Content = append(list.Content, t.shown())
 	}
 	return list, nil
@@ -144,7 +152,7 @@ func (c Config) MarshalJSON() ([]byte, error) {
 // String names the targets and their services.
 func (c Config) String() string {
 	var parts []string
-	for _, t := range c.targets {
+	for _, t := range c.targets() {
 		parts = append(parts, t.name+" ("+t.typ+")")
 	}
 	return cmp.Or(strings.Join(parts, ", "), "none")

@@ -42,17 +42,17 @@ func (c *Config) UnmarshalYAML(node *yaml.Node) error {
 // null are a Config without targets.
 func Decode(node *yaml.Node) (Config, error) {
 	node = resolve(node)
-	if node == nil || node.Kind == yaml.ScalarNode && node.Tag == "!!null" {
+	if node == nil || node.IsZero() || node.Kind == yaml.ScalarNode && node.Tag == "!!null" {
 		return Config{}, nil
 	}
-	var c Config
+	var targets []*target
 	switch node.Kind {
 	case yaml.MappingNode:
 		t, err := decodeTarget("ntfy", node)
 		if err != nil {
 			return Config{}, err
 		}
-		c.targets = []*target{t}
+		targets = []*target{t}
 	case yaml.SequenceNode:
 		if len(node.Content) > MaxTargets {
 			return Config{}, wrong(node, "ntfy", "more than %d targets", MaxTargets)
@@ -62,28 +62,32 @@ func Decode(node *yaml.Node) (Config, error) {
 			if err != nil {
 				return Config{}, err
 			}
-			if t.name != "" && slices.Contains(c.Names(), t.name) {
+			if t.name != "" && nameTaken(targets, t.name) {
 				return Config{}, wrong(item, fmt.Sprintf("ntfy[%d].name", i), "%q is taken by an earlier target", t.name)
 			}
-			c.targets = append(c.targets, t)
+			targets = append(targets, t)
 		}
 	default:
 		return Config{}, wrong(node, "ntfy", "must be a mapping with type and config, or a list of such mappings")
 	}
-	c.nameTheNameless()
-	return c, nil
+	nameTheNameless(targets)
+	return Config{func() []*target { return targets }}, nil
+}
+
+func nameTaken(targets []*target, name string) bool {
+	return slices.ContainsFunc(targets, func(t *target) bool { return t.name == name })
 }
 
 // nameTheNameless calls a target without a name by its type, the second one
 // "discord-2", so that every target can be picked and told apart.
-func (c Config) nameTheNameless() {
-	for _, t := range c.targets {
+func nameTheNameless(targets []*target) {
+	for _, t := range targets {
 		for n := 1; t.name == ""; n++ {
 			name := t.typ
 			if n > 1 {
 				name = fmt.Sprintf("%s-%d", t.typ, n)
 			}
-			if !slices.Contains(c.Names(), name) {
+			if !nameTaken(targets, name) {
 				t.name = name
 			}
 		}
@@ -162,7 +166,7 @@ func (t *target) decodeValues(path string, node *yaml.Node) error {
 	if t.courier, err = t.backend.open(t.values); err != nil {
 		var in *fieldError
 		if errors.As(err, &in) {
-			return wrong(cmp.Or(find(keys, in.field), node), path+"."+in.field, "%s", t.redact.text(in.reason))
+			return wrong(cmp.Or(find(keys, in.field), node), path+"."+in.field, "%s", in.reason)
 		}
 		return wrong(node, path, "%s", t.redact.text(err.Error()))
 	}
@@ -224,7 +228,8 @@ func (f field) decode(path string, node *yaml.Node) ([]string, error) {
 	return items, nil
 }
 
-// fieldError lets a backend's open name the field that it refuses.
+// fieldError lets a backend's open name the field that it refuses. The reason is
+// the relay's own words, and holds no secret.
 type fieldError struct{ field, reason string }
 
 func (e *fieldError) Error() string { return e.field + ": " + e.reason }

@@ -34,6 +34,11 @@ func newPolicy() *bluemonday.Policy {
 
 func sanitise(unsafe string) string { return policy.Sanitize(unsafe) }
 
+// maxMarkdown is how long a text may be to be rendered, in bytes. Some texts take
+// a time that grows with the square of their length, and one that long is a log
+// and not prose: it goes out as it was written.
+const maxMarkdown = 16 << 10
+
 // html is the text as sanitised HTML without the title, "" for a plain message
 // and for one of which sanitising left nothing.
 func (m Message) html() string {
@@ -42,6 +47,9 @@ func (m Message) html() string {
 	case HTML:
 		safe = sanitise(m.Text)
 	case Markdown:
+		if len(m.Text) > maxMarkdown {
+			return ""
+		}
 		var out bytes.Buffer
 		if err := markdown.Convert([]byte(m.Text), &out); err != nil {
 			return "" // the plain text still goes out

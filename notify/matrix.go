@@ -65,15 +65,14 @@ func (x *matrix) deliver(ctx context.Context, w *wire, p *parcel) error {
 		}
 		return x.send(ctx, w, id, p.id, content)
 	}
-	id, err := x.direct(ctx, w)
+	id, err := x.direct(ctx, w, anyRoom)
 	if err != nil {
 		return err
 	}
 	err = x.send(ctx, w, id, p.id, content)
 	if no := (*refusal)(nil); errors.As(err, &no) && (no.status == http.StatusForbidden || no.status == http.StatusNotFound) {
 		// The account is no longer in that room: make another, once.
-		w.rooms.forget(x.roomKey())
-		if id, err = x.makeDirect(ctx, w); err != nil {
+		if id, err = x.direct(ctx, w, newRoom); err != nil {
 			return err
 		}
 		return x.send(ctx, w, id, p.id, content)

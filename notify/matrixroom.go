@@ -36,32 +36,34 @@ func (r *rooms) put(key roomKey, room string) {
 	r.known[key] = room
 }
 
-func (r *rooms) forget(key roomKey) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.known, key)
-}
-
 func (x *matrix) roomKey() roomKey { return roomKey{x.api, x.token, x.user} }
+
+// which says whether a room that is known will do.
+type which bool
+
+const (
+	anyRoom which = false
+	newRoom which = true
+)
 
 // direct is the room in which the account of the token talks to `user`: the one
 // remembered here, the one the account itself remembers (m.direct in its account
 // data, so that a restart of the relay makes no second room), or a new one. Only
 // one message of a target is under way at a time, so that two never make two.
-func (x *matrix) direct(ctx context.Context, w *wire) (string, error) {
-	if room := w.rooms.get(x.roomKey()); room != "" {
+func (x *matrix) direct(ctx context.Context, w *wire, wanted which) (string, error) {
+	if room := w.rooms.get(x.roomKey()); room != "" && wanted == anyRoom {
 		return room, nil
 	}
-	_, known, err := x.account(ctx, w)
+	self, known, err := x.account(ctx, w)
 	if err != nil {
 		return "", err
 	}
-	if of := known[x.user]; len(of) > 0 {
+	if of := known[x.user]; len(of) > 0 && wanted == anyRoom {
 		room := of[len(of)-1]
 		w.rooms.put(x.roomKey(), room)
 		return room, nil
 	}
-	return x.makeDirect(ctx, w)
+	return x.makeDirect(ctx, w, self, known)
 }
 
 // account asks who the token is, and which direct rooms the account has by user.
@@ -94,11 +96,7 @@ func accountData(self string) string {
 }
 
 // makeDirect makes the room and writes it into the account's data.
-func (x *matrix) makeDirect(ctx context.Context, w *wire) (string, error) {
-	self, known, err := x.account(ctx, w)
-	if err != nil {
-		return "", err
-	}
+func (x *matrix) makeDirect(ctx context.Context, w *wire, self string, known map[string][]string) (string, error) {
 	wish, err := json.Marshal(map[string]any{
 		"is_direct": true, "invite": []string{x.user}, "preset": "trusted_private_chat",
 	})

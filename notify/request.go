@@ -46,7 +46,7 @@ func ParseRequest(r *http.Request) (m Message, to string, err error) {
 		return Message{}, "", err
 	}
 	switch r.Method {
-	case http.MethodGet, http.MethodHead:
+	case http.MethodGet:
 	case http.MethodPost, http.MethodPut, http.MethodPatch:
 		inBody, err := readBody(r)
 		if err != nil {
@@ -131,6 +131,20 @@ func bodyError(err error) error {
 		return bad("message", "longer than %d bytes", MaxMessage)
 	}
 	return bad("body", "could not be read to its end")
+}
+
+// ReadText reads the text of a message from somewhere else than a request, such
+// as the standard input of a command, by the same rules. It reads no more than
+// one byte beyond [MaxMessage].
+func ReadText(r io.Reader) (string, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, MaxMessage+1))
+	if err != nil {
+		return "", err
+	}
+	if len(raw) > MaxMessage {
+		return "", bad("message", "longer than %d bytes", MaxMessage)
+	}
+	return plainBody(raw), nil
 }
 
 // plainBody drops the line end that echo and editors put after a text.

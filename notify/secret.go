@@ -66,10 +66,14 @@ func tellingParts(u *url.URL) []string {
 	return append(parts, slices.DeleteFunc(whole, func(s string) bool { return len(s) < 2 })...)
 }
 
-var urlInText = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]+`)
+var urlInText = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]*[^\s"'<>.,;:!?)]`)
+
+// credentials are those of an Authorization header that a service repeats: what
+// is not a plain word, as in "bearer token missing".
+var credentials = regexp.MustCompile(`\b([Bb]asic|[Bb]earer) +[A-Za-z0-9+/=._~-]*[A-Z0-9+/=_~][A-Za-z0-9+/=._~-]*`)
 
 // text is s without the secrets, and without the user information and the query
-// of any URL in it, whosever they are.
+// of any URL in it and any credentials, whosever they are.
 func (r redactor) text(s string) string {
 	s = urlInText.ReplaceAllStringFunc(s, func(found string) string {
 		u, err := url.Parse(found)
@@ -80,8 +84,8 @@ func (r redactor) text(s string) string {
 		u.User, u.RawQuery, u.Fragment, u.RawFragment = nil, "", "", ""
 		return u.String()
 	})
-	if r.replace == nil {
-		return s
+	if r.replace != nil {
+		s = r.replace.Replace(s)
 	}
-	return r.replace.Replace(s)
+	return credentials.ReplaceAllString(s, "$1 "+masked)
 }

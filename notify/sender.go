@@ -99,9 +99,11 @@ func (s *Sender) Send(ctx context.Context, c Config, m Message, to string) (Resu
 	defer context.AfterFunc(s.done, func() { cut(ErrClosed) })()
 
 	result := Result{Format: m.Format, Outcomes: make([]Outcome, len(picked))}
+	plain, html := sync.OnceValue(m.plain), sync.OnceValue(m.html)
 	var wg sync.WaitGroup
 	for i, t := range picked {
-		wg.Go(func() { result.Outcomes[i] = s.sendTo(ctx, t, m) })
+		p := &parcel{Message: m, id: "pw" + rand.Text(), plain: plain, html: html}
+		wg.Go(func() { result.Outcomes[i] = s.sendTo(ctx, t, p) })
 	}
 	wg.Wait()
 	return result, nil
@@ -118,9 +120,8 @@ func (s *Sender) enter() bool {
 }
 
 // sendTo waits for the target's turn and delivers.
-func (s *Sender) sendTo(ctx context.Context, t *target, m Message) Outcome {
+func (s *Sender) sendTo(ctx context.Context, t *target, p *parcel) Outcome {
 	start := time.Now()
-	p := &parcel{Message: m, id: "pw" + rand.Text()}
 	err := s.lanes.turn(ctx, t.id, func() error { return s.deliver(ctx, t, p) })
 	s.stats.count(t.backend.name, err)
 	return Outcome{Target: t.name, Backend: t.typ, Cut: p.cut && err == nil, Took: time.Since(start), Err: t.describe(err)}

@@ -22,7 +22,7 @@ var shoutrrrBackend = backend{
 	open: func(v values) (courier, error) {
 		s := shout{v.text("url")}
 		if _, _, err := s.service(nil); err != nil {
-			return nil, &fieldError{"url", err.Error()}
+			return nil, &fieldError{"url", newRedactor([]string{s.url}).text(oneLine(err.Error()))}
 		}
 		return s, nil
 	},

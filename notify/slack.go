@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"strings"
+	"unicode/utf16"
 )
 
 // A Slack incoming webhook, or what speaks like one (Mattermost, Rocket.Chat).
@@ -14,8 +15,13 @@ var slackBackend = backend{
 
 type slackHook struct{ url string }
 
-// maxSlack is where Slack itself would cut a text.
-const maxSlack = 40000
+// maxSlack is where Slack itself would cut a text, in the middle of a mark if
+// there is one. What is longer goes out without marks, and short enough to be
+// within the limit when every character of it is escaped.
+const (
+	maxSlack      = 40000
+	maxSlackPlain = maxSlack / len("&amp;")
+)
 
 func (s slackHook) deliver(ctx context.Context, w *wire, p *parcel) error {
 	style := slackStyle{}
@@ -31,8 +37,11 @@ func (s slackHook) deliver(ctx context.Context, w *wire, p *parcel) error {
 		}
 		text = title + "\n" + text
 	}
+	if len(utf16.Encode([]rune(text))) > maxSlack {
+		text, marked = style.text(p.cutTo(cutUTF16, p.titled(p.plain()), maxSlackPlain)), false
+	}
 	a, err := w.postJSON(ctx, s.url, nil, map[string]any{
-		"text":   p.cutTo(cutUTF16, text, maxSlack),
+		"text":   text,
 		"mrkdwn": marked, // off, a plain text keeps its stars and underscores
 	})
 	if err != nil {

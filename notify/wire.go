@@ -145,7 +145,7 @@ func redirectWords(from *url.URL, location string) string {
 	if location == "" || err != nil {
 		return "answers with a redirect to nowhere"
 	}
-	return fmt.Sprintf("redirects to %s://%s, which is not followed; put the final address into the configuration", to.Scheme, to.Host)
+	return fmt.Sprintf("redirects to %s://%s and is not followed; put the final address into the configuration", to.Scheme, to.Host)
 }
 
 // refusal is a service's No, in its own words.

@@ -14,9 +14,9 @@ func TestWrongUsageIsOneLineAndExit2(t *testing.T) {
 	d := open(t, nil)
 	c := d.dial(newKey(t))
 	for _, cmd := range []string{
-		"pub 'unbalanced", `pub "x`, `pub x\`, "bash", "ls -la /", "sub", "sub ''", "sub a b",
-		"pub -x a", "pub a -t never", "pub a -t -1s", "pub -t", "pub -d both a", "sub -a bob x", "pipe -a bob x", "pub -a bob x",
-		"pub a//b", "pub ../x", "pub _/x", "sub 'a\x01b'", "help me", "pipe queue/x", "pub req/x", "sub res/x", "pipe req/x",
+		"pub 'unbalanced", `pub "x`, `pub x\`, "bash", "ls -la /", "scp -f x", "sub", "sub ''", "sub a b",
+		"pub -x a", "pub a -t never", "pub a -t -1s", "pub -t", "pub -d both a", "sub -a bob, x", "pipe -a SHA256:x x", "pub -a Bob x", "pub -a '' x", "sub -a bob 'x*'",
+		"pub a//b", "pub ../x", "pub _/x", "sub 'a\x01b'", "help me", "pipe queue/x", "sub req/x", "pipe req/x", "pipe res/x", "pub -l req/x", "ls x", "token x", "token -get ''", "token -ttl 0",
 		"sub " + strings.Repeat("x", 2000), "pub -b=maybe x", "sub -pk x",
 	} {
 		code, out, stderr := do(t, c, cmd, "")
@@ -48,10 +48,16 @@ func TestHelpReadsAsItShould(t *testing.T) {
 	key := newKey(t)
 	c := d.dial(key)
 	for file, cmds := range map[string][]string{
-		"help": {"help", "", "-h", "--help"},
-		"pub":  {"help pub", "pub -h", "pub x --help"},
-		"sub":  {"help sub", "sub -h"},
-		"pipe": {"help pipe", "pipe -h"},
+		"help":    {"help", "", "-h", "--help"},
+		"pub":     {"help pub", "pub -h", "pub x --help"},
+		"sub":     {"help sub", "sub -h"},
+		"pipe":    {"help pipe", "pipe -h"},
+		"ls":      {"help ls", "ls -h"},
+		"token":   {"help token", "token -h"},
+		"monitor": {"help monitor", "monitor -h"},
+		"status":  {"help status", "status -h"},
+		"uptime":  {"help uptime", "uptime -h"},
+		"rss":     {"help rss", "rss -h"},
 	} {
 		path := filepath.Join("testdata", file+".txt")
 		for i, cmd := range cmds {

@@ -1,5 +1,5 @@
-// Package sshfront is the relay's SSH door: pub, sub, pipe and help over
-// channels of [patchwork/broker].
+// Package sshfront is the relay's SSH door: pub, sub, pipe, ls, token, the
+// monitors and help over channels of [patchwork/broker].
 //
 // The way in: [Server.Serve] accepts a connection and holds it against the
 // limits (limits.go); the SSH library shakes hands; the key that proved itself is

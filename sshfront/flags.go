@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"patchwork/broker"
 )
 
 // options is what a command line says, whatever the command.
@@ -37,7 +39,7 @@ type options struct {
 func commonFlags(f *flag.FlagSet, o *options) {
 	f.BoolVar(&o.public, "p", false, "the topic is public: anybody may use it, with -p")
 	f.Func("a", "let only these use the topic: `USER,SHA256:…` and http, which is everybody's web access", func(s string) (err error) {
-		o.access, err = parseAccess(s)
+		o.access, err = broker.ParseAccess(s)
 		return err
 	})
 	f.BoolVar(&o.clean, "c", false, "no talk on stderr")
@@ -173,9 +175,6 @@ func (c *command) flagHelp() (lines []string) {
 	c.flagSet(&options{}).VisitAll(func(f *flag.Flag) {
 		value, text := flag.UnquoteUsage(f)
 		name := "-" + f.Name
-		if len(f.Name) > 1 {
-			name = "-" + name
-		}
 		if f.DefValue == "true" {
 			name += "=false"
 		}

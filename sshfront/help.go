@@ -53,7 +53,7 @@ func (s *session) help() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "patchwork: pipes between machines, with the SSH key you have\n\n")
 	for _, c := range commands() {
-		fmt.Fprintf(&b, "  %-16s %s\n", c.name+" "+c.args, c.about)
+		fmt.Fprintf(&b, "  %-23s %s\n", c.name+" "+c.args, c.about)
 	}
 	fmt.Fprintf(&b, "\nA topic is a name; it exists while somebody uses it. It is yours alone: you\nare %s. With -p it is public.\n\n", s.caller.Namespace())
 	fmt.Fprintf(&b, "  %s sub mytopic\n", host)
@@ -65,7 +65,7 @@ func (s *session) help() string {
 // commandHelp is the page about one command.
 func (s *session) commandHelp(c *command) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s: %s\n", c.name, c.args, c.about)
+	fmt.Fprintf(&b, "%s: %s\n", strings.TrimSpace(c.name+" "+c.args), c.about)
 	if flags := c.flagHelp(); len(flags) > 0 {
 		fmt.Fprintf(&b, "\n%s\n", strings.Join(flags, "\n"))
 	}

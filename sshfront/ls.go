@@ -32,11 +32,7 @@ type listed struct {
 func runLs(s *session, o *options) error {
 	list := s.topics()
 	if o.json {
-		text, err := json.Marshal(list)
-		if err != nil {
-			return err
-		}
-		return s.print(string(text) + "\n")
+		return s.printJSON(list)
 	}
 	if len(list) == 0 {
 		s.talk("no topic is in use; begin with: %s", s.example("sub", "mytopic", false))
@@ -69,6 +65,15 @@ func (s *session) table(head string, fill func(row func(...any))) error {
 		lines[i] = strings.TrimRight(line, " ")
 	}
 	return s.print(strings.Join(lines, "\n"))
+}
+
+// printJSON prints a list for programs.
+func (s *session) printJSON(list any) error {
+	text, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	return s.print(string(text) + "\n")
 }
 
 func (s *session) topics() []listed {

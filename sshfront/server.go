@@ -14,6 +14,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"patchwork/broker"
+	"patchwork/sshfront/monitor"
 )
 
 // Config is what a [Server] is made of. Broker and DataDir are required; the zero
@@ -39,6 +40,12 @@ type Config struct {
 	// the patterns say, and no more than c may. Its errors are told to the client
 	// as they are if they wrap [ErrToken]. nil: there are no tokens.
 	SignToken func(ctx context.Context, c Caller, get, post []string, ttl time.Duration) (string, error)
+
+	// Monitors keeps the monitors of topics. It is the caller's to close, after
+	// the server was shut down. nil: there are none. WebURL is where the other
+	// door is, for the address of a feed: "https://host".
+	Monitors *monitor.Store
+	WebURL   string
 
 	// PublicHost and PublicPort stand in the examples that clients are shown.
 	// Empty: the address the client connected to, as this machine sees it.

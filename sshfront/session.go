@@ -41,6 +41,7 @@ type session struct {
 
 	caller Caller
 	as     broker.Identity // the caller, as access lists know it
+	guest  bool            // may be where it is only because an access list says so
 	clean  bool            // no talk
 
 	verb     string // name of the command, from the table

@@ -77,6 +77,7 @@ func (s *session) subscribe(o *options, opts broker.SubscribeOptions) (*broker.S
 		if allow == nil {
 			return nil, denied(full)
 		}
+		opts.As = s.as
 		return b.SubscribeMatch(pattern, func(n broker.Name) bool { return !isCall(n) && allow(n) }, opts)
 	}
 	name, err := s.channel(o.topic, o.public, Receive)
@@ -84,7 +85,12 @@ func (s *session) subscribe(o *options, opts broker.SubscribeOptions) (*broker.S
 		return nil, err
 	}
 	opts.As, opts.Access = s.as, o.access
-	return b.Subscribe(name, opts)
+	sub, err := b.Subscribe(name, opts)
+	if err == nil && s.leftOut(name) {
+		sub.Close()
+		return nil, denied(name.String())
+	}
+	return sub, err
 }
 
 // deliver writes events to stdout. When one of them is the end of a queue message

@@ -72,9 +72,7 @@ func TestASubscriberThatNeverComesBackLosesItsConnection(t *testing.T) {
 	if err := slow.Wait(); err == nil {
 		t.Error("no reason given")
 	}
-	if s := d.srv.Stats(); s.Connections != 1 {
-		t.Errorf("%+v", s)
-	}
+	eventually(t, "its connection is gone", func() bool { return d.srv.Stats().Connections == 1 })
 	pub.ses.Close()
 }
 

@@ -29,7 +29,10 @@ func (s *session) channel(topic string, isPublic bool, actions ...Action) (broke
 		return broker.Name{}, err
 	}
 	for _, a := range actions {
-		if !s.caller.May(s.ctx, a, name) && !s.invited(name.String()) {
+		if s.caller.May(s.ctx, a, name) {
+			continue
+		}
+		if s.guest = s.invited(name.String()); !s.guest {
 			return broker.Name{}, denied(name.String())
 		}
 	}

@@ -3,15 +3,47 @@ package main
 import (
 	"log/slog"
 
+	"patchwork/acl"
 	"patchwork/broker"
 	"patchwork/httpfront"
+	"patchwork/notify"
 	"patchwork/sshfront"
 )
 
-// build makes the two doors around one broker: HTTP first, SSH second. It opens
-// no port yet; dir is the folder that keeps the host key and the secret.
-func build(cfg config, dir string, b *broker.Broker, log *slog.Logger) ([]*door, error) {
-	web := &door{name: "HTTP", flag: "--port", port: cfg.port}
+// parts is what a relay is made of, besides its broker.
+type parts struct {
+	doors  []*door // HTTP first, SSH second
+	users  *acl.Store
+	notify *notify.Sender
+}
+
+// close ends what serves the doors. They are closed already.
+func (p *parts) close(log *slog.Logger) {
+	if err := p.notify.Close(); err != nil {
+		log.Error("notifications did not end cleanly", "error", err)
+	}
+	p.users.Close()
+}
+
+// build makes the parts around one broker. It opens no port yet; dir is the
+// folder that keeps the host key and the secret.
+func build(cfg config, dir string, b *broker.Broker, log *slog.Logger) (*parts, error) {
+	key, err := secretKey(cfg.secretKey, dir)
+	if err != nil {
+		return nil, err
+	}
+	cas, err := authorities(cfg.sshCA)
+	if err != nil {
+		return nil, err
+	}
+	store, err := users(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	signer := acl.NewSigner(key)
+	sender := notify.New(notify.Options{DialContext: egress(cfg).DialContext})
+	p := &parts{users: store, notify: sender}
+
 	shell := &door{name: "SSH", flag: "--ssh-port", port: cfg.sshPort}
 	var shellStats func() sshfront.Stats
 	if cfg.sshPort >= 0 {
@@ -21,17 +53,18 @@ func build(cfg config, dir string, b *broker.Broker, log *slog.Logger) ([]*door,
 			DataDir:      dir,
 			MaxConns:     cfg.sshMaxConns,
 			WriteTimeout: cfg.writeTimeout,
+			Identify:     identify(store),
+			TrustedCAs:   cas,
+			SignToken:    signToken(signer),
 		})
 		if err != nil {
+			p.close(log)
 			return nil, err
 		}
 		shell.server, shellStats = s, s.Stats
 	}
+	web := &door{name: "HTTP", flag: "--port", port: cfg.port}
 	if cfg.port >= 0 {
-		key, err := secretKey(cfg.secretKey, dir)
-		if err != nil {
-			return nil, err
-		}
 		s, err := httpfront.New(httpfront.Config{
 			Broker:         b,
 			Logger:         log,
@@ -41,14 +74,19 @@ func build(cfg config, dir string, b *broker.Broker, log *slog.Logger) ([]*door,
 			RateLimit:      cfg.rateLimit,
 			TrustedProxies: cfg.trustedProxies,
 			MaxWaiting:     cfg.maxWaiting,
+			Users:          store,
+			Signer:         signer,
+			Notify:         sender,
 			SecretKey:      key,
-			Registry:       newRegistry(b, shellStats),
+			Registry:       newRegistry(b, store, shellStats),
 			MetricsToken:   string(cfg.metricsToken),
 		})
 		if err != nil {
+			p.close(log)
 			return nil, err
 		}
 		web.server = s
 	}
-	return []*door{web, shell}, nil
+	p.doors = []*door{web, shell}
+	return p, nil
 }

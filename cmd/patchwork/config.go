@@ -56,7 +56,7 @@ func resolve(flags map[string]string, env func(string) string) (config, error) {
 		}
 	}
 	if c.metricsToken == "" {
-		c.metricsToken = secret(env("FORGEJO_TOKEN")) // the name of the relays this one replaces
+		c.metricsToken = c.forgejoToken // as in the relays this one replaces
 	}
 	if c.port < 0 && c.sshPort < 0 {
 		return c, usagef("--port and --ssh-port are both off, so there is nothing to start; give one of them a port")

@@ -4,19 +4,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"patchwork/acl"
 	"patchwork/broker"
 	"patchwork/sshfront"
 )
 
 // newRegistry returns what /metrics shows besides the HTTP door's own: the
-// broker, the SSH door (nil when it is off) and the process. A scrape reads each
+// broker, the users' rules, the SSH door (nil when it is off) and the process. A scrape reads each
 // part's Stats once.
-func newRegistry(b *broker.Broker, shell func() sshfront.Stats) *prometheus.Registry {
+func newRegistry(b *broker.Broker, users *acl.Store, shell func() sshfront.Stats) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		&statsCollector[broker.Stats]{read: b.Stats, rows: brokerRows},
+		&statsCollector[acl.Stats]{read: users.Stats, rows: aclRows},
+		cacheCollector{users},
 	)
 	if shell != nil {
 		r.MustRegister(&statsCollector[sshfront.Stats]{read: shell, rows: sshRows})
@@ -59,6 +62,29 @@ var brokerRows = []row[broker.Stats]{
 var sshRows = []row[sshfront.Stats]{
 	{"patchwork_ssh_connections", "SSH connections.", gauge, func(s sshfront.Stats) float64 { return float64(s.Connections) }},
 	{"patchwork_ssh_sessions", "SSH sessions.", gauge, func(s sshfront.Stats) float64 { return float64(s.Sessions) }},
+}
+
+var aclRows = []row[acl.Stats]{
+	{"patchwork_acl_fetches_total", "Reads of users' rules, keys and lists from their source.", counter, func(s acl.Stats) float64 { return float64(s.Fetches) }},
+	{"patchwork_acl_fetch_failures_total", "Of them, those that got no answer.", counter, func(s acl.Stats) float64 { return float64(s.Failures) }},
+	{"patchwork_acl_stale_total", "Answers from rules older than they should be, because the source is down.", counter, func(s acl.Stats) float64 { return float64(s.Stale) }},
+	{"patchwork_acl_refused_files_total", "Rules that had a mistake, each time they were read.", counter, func(s acl.Stats) float64 { return float64(s.Refused) }},
+	{"patchwork_acl_users", "Users whose rules are kept.", gauge, func(s acl.Stats) float64 { return float64(s.Users) }},
+	{"patchwork_acl_source_down_seconds", "How long the source of rules has not been readable, 0 while it is.", gauge, func(s acl.Stats) float64 { return s.Down.Seconds() }},
+}
+
+// cacheCollector shows hits and misses of users' rules under the name they had
+// before.
+type cacheCollector struct{ users *acl.Store }
+
+var cacheDesc = prometheus.NewDesc("patchwork_cache_operations_total", "Questions to the kept rules of users, by what came of them.", []string{"result"}, nil)
+
+func (c cacheCollector) Describe(out chan<- *prometheus.Desc) { out <- cacheDesc }
+
+func (c cacheCollector) Collect(out chan<- prometheus.Metric) {
+	s := c.users.Stats()
+	out <- prometheus.MustNewConstMetric(cacheDesc, counter, float64(s.Hits), "hit")
+	out <- prometheus.MustNewConstMetric(cacheDesc, counter, float64(s.Misses), "miss")
 }
 
 // statsCollector shows one Stats as metrics.

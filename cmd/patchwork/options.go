@@ -29,6 +29,16 @@ type config struct {
 	mailbox        int // bytes
 	secretKey      secret
 	metricsToken   secret
+	aclDir         string        // folder of users' rules, "" is none
+	forgejoURL     string        // forge of users' rules, "" is none
+	forgejoToken   secret        // of the relay's account there
+	aclTTL         time.Duration // how long rules are kept
+	aclMaxStale    time.Duration // how long they serve on while the source is down
+	admins         []string      // users whose is_admin tokens are the whole server's
+	sshOpen        bool          // keys that nobody knows have a namespace of their own
+	sshCA          string        // file of authorities whose certificates are believed
+	egressAllow    []netip.Prefix
+	egressDeny     []netip.Prefix
 }
 
 // option is one setting of the relay. From it come the flag --name, the
@@ -93,6 +103,26 @@ var options = []option{
 		set: field(hidden, func(c *config) *secret { return &c.secretKey })},
 	{name: "metrics-token", shown: "$FORGEJO_TOKEN, else none: only this machine", usage: "`TOKEN` that opens /metrics to others",
 		set: field(hidden, func(c *config) *secret { return &c.metricsToken })},
+	{name: "acl-dir", shown: "none", usage: "`DIR` with the rules of users: USER/config.yaml, USER/authorized_keys",
+		set: field(text, func(c *config) *string { return &c.aclDir })},
+	{name: "forgejo-url", shown: "none", usage: "`URL` of the Forgejo or Gitea server with users' .patchwork repositories",
+		set: field(text, func(c *config) *string { return &c.forgejoURL })},
+	{name: "forgejo-token", shown: "none", usage: "`TOKEN` of the relay's own account there; better given by environment or file",
+		set: field(hidden, func(c *config) *secret { return &c.forgejoToken })},
+	{name: "acl-ttl", fallback: "5m", usage: "`DURATION` for which rules of users are kept",
+		set: field(positive, func(c *config) *time.Duration { return &c.aclTTL })},
+	{name: "acl-max-stale", fallback: "1h", usage: "`DURATION` for which they serve on while they cannot be read",
+		set: field(positive, func(c *config) *time.Duration { return &c.aclMaxStale })},
+	{name: "admins", shown: "none", usage: "`USERS`, comma separated, whose is_admin tokens rule the whole server at /_/",
+		set: field(words, func(c *config) *[]string { return &c.admins })},
+	{name: "ssh-open", fallback: "true", usage: "give every SSH key private topics; false leaves unknown keys the public ones", boolean: true,
+		set: field(boolean, func(c *config) *bool { return &c.sshOpen })},
+	{name: "ssh-ca", shown: "none", usage: "`FILE` with the keys of authorities whose SSH user certificates are believed",
+		set: field(text, func(c *config) *string { return &c.sshCA })},
+	{name: "egress-allow", shown: "none", usage: "`CIDRS`, comma separated, inside the network that users may have the relay connect to",
+		set: field(prefixes, func(c *config) *[]netip.Prefix { return &c.egressAllow })},
+	{name: "egress-deny", shown: "none", usage: "`CIDRS`, comma separated, that the relay never connects to",
+		set: field(prefixes, func(c *config) *[]netip.Prefix { return &c.egressDeny })},
 }
 
 // field makes a setter from a parser and the place its value goes to.

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -43,6 +44,10 @@ func TestScripts(t *testing.T) {
 			"exited":  cmdExited,
 			"waitfor": cmdWaitfor,
 			"waitlog": cmdWaitlog,
+
+			"waitmetric": cmdWaitmetric,
+			"savelog":    cmdSavelog,
+			"freeport":   cmdFreeport,
 		},
 	})
 }
@@ -65,7 +70,13 @@ func setupClients(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	env.Setenv("PATH", ssh.bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+	npm, err := filepath.Abs(filepath.Join("..", "..", ".cache", "npm", "node_modules")) // laid by .ci/npm.sh
+	if err != nil {
+		return err
+	}
+	path := []string{ssh.bin, env.Getenv("PATH"), filepath.Join(npm, ".bin"), "/usr/sbin"}
+	env.Setenv("PATH", strings.Join(path, string(os.PathListSeparator)))
+	env.Setenv("NODE_PATH", npm)
 	env.Values[sshKey{}] = ssh
 	running := new(*relay)
 	env.Values[relayKey{}] = running

@@ -49,10 +49,12 @@ func serve(ctx context.Context, cfg config, stderr io.Writer) error {
 
 	b := broker.New(broker.Options{Replay: cfg.replayBuffer, Mailbox: cfg.mailbox, Stall: cfg.stallLimit})
 	defer b.Close()
-	doors, err := build(cfg, dir, b, log)
+	p, err := build(cfg, dir, b, log)
 	if err != nil {
 		return err
 	}
+	defer p.close(log)
+	doors := p.doors
 	if err := listen(doors, cfg.bind); err != nil {
 		return err
 	}

@@ -29,6 +29,18 @@ func whole(s string, least, most int) (int, error) {
 	return n, nil
 }
 
+// words reads a list with commas between.
+func words(s string) ([]string, error) {
+	var list []string
+	for w := range strings.SplitSeq(s, ",") {
+		if w = strings.TrimSpace(w); w == "" {
+			return nil, errors.New("has an empty entry")
+		}
+		list = append(list, w)
+	}
+	return list, nil
+}
+
 func boolean(s string) (bool, error) {
 	v, err := strconv.ParseBool(s)
 	if err != nil {

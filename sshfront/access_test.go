@@ -1,0 +1,164 @@
+package sshfront
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"patchwork/broker"
+)
+
+func TestAnAccessListLetsInWhomItNames(t *testing.T) {
+	d := open(t, nil)
+	alice, bob, carol, mallory := newKey(t), newKey(t), newKey(t), newKey(t)
+	list := KeyNamespace(bob.PublicKey()) + "," + gossh.FingerprintSHA256(carol.PublicKey())
+	full := name(t, alice, "plans")
+	ac := d.dial(alice)
+	sub := start(t, ac, "sub -k -a "+list+" plans")
+	d.subscribers(full, 1)
+	for _, guest := range []gossh.Signer{bob, carol, alice} {
+		if code, _, stderr := do(t, d.dial(guest), "pub "+full.String(), "x"); code != 0 {
+			t.Errorf("a guest: %d %q", code, stderr)
+		}
+	}
+	for _, cmd := range []string{"pub -e ", "sub ", "pipe "} {
+		code, out, stderr := do(t, d.dial(mallory), cmd+full.String(), "")
+		if code != 1 || out != "" || !strings.HasPrefix(stderr, "access denied") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s: %d %q %q", cmd, code, out, stderr)
+		}
+	}
+	if got := sub.out.String(); got != "xxx" {
+		t.Errorf("received %q", got)
+	}
+	// The list goes with its opener.
+	sub.ses.Close()
+	d.subscribers(full, 0)
+	if code, _, stderr := do(t, d.dial(bob), "pub -e "+full.String(), ""); code != 1 || !strings.HasPrefix(stderr, "access denied") {
+		t.Errorf("after the list: %d %q", code, stderr)
+	}
+}
+
+func TestAnAccessListGuardsAPublicTopic(t *testing.T) {
+	d := open(t, nil)
+	alice, bob, mallory := newKey(t), newKey(t), newKey(t)
+	n := parse(t, "public/plans")
+	for _, topic := range []string{"plans", "queue/plans"} {
+		n := parse(t, "public/"+topic)
+		pub := start(t, d.dial(alice), "pub -p -a "+KeyNamespace(bob.PublicKey())+" "+topic).send("x")
+		pub.in.Close()
+		eventually(t, "it waits", func() bool { return d.b.AccessOf(n) != nil && d.b.Peek(n).Producers > 0 })
+		if code, out, stderr := do(t, d.dial(mallory), "sub -p "+topic, ""); code != 1 || out != "" || !strings.HasPrefix(stderr, "access denied") {
+			t.Errorf("mallory: %d %q %q", code, out, stderr)
+		}
+		if _, err := d.b.Receive(t.Context(), n); err != broker.ErrDenied {
+			t.Errorf("without credentials: %v", err)
+		}
+		sub := start(t, d.dial(bob), "sub -p "+topic)
+		eventually(t, "bob got it", func() bool { return sub.out.String() == "x" })
+		if code := pub.wait(); code != 0 {
+			t.Errorf("pub: %d %q", code, pub.err.String())
+		}
+	}
+	// Somebody is there whom the list would not let in.
+	start(t, d.dial(mallory), "sub -p plans")
+	d.subscribers(n, 1)
+	if code, _, stderr := do(t, d.dial(alice), "pub -p -e -a http plans", ""); code != 1 || !strings.HasPrefix(stderr, "access denied") {
+		t.Errorf("%d %q", code, stderr)
+	}
+}
+
+func TestThoseWhoAreLetInAreToldTheFullName(t *testing.T) {
+	d := open(t, nil)
+	alice, bob := newKey(t), newKey(t)
+	pub := start(t, d.dial(alice), "pub -a "+KeyNamespace(bob.PublicKey())+" plans").send("x")
+	pub.in.Close()
+	eventually(t, "it is said", func() bool { return strings.Contains(pub.err.String(), "\n") })
+	_, cmd, _ := strings.Cut(strings.TrimSpace(pub.err.String()), "127.0.0.1 ")
+	if code, out, stderr := do(t, d.dial(bob), cmd, ""); code != 0 || out != "x" {
+		t.Errorf("%s: %d %q %q", cmd, code, out, stderr)
+	}
+	if code := pub.wait(); code != 0 {
+		t.Error(code)
+	}
+}
+
+// A user who is not in the rules, as with certificates, shares by name too.
+func TestATopicOfAnyUserIsReachedByThoseItNames(t *testing.T) {
+	d := open(t, nil)
+	bob := newKey(t)
+	n := parse(t, "alice/plans")
+	p, err := d.b.Publish(n, broker.PublishOptions{Wait: true, As: broker.Identity{User: "alice"}, Access: []string{KeyNamespace(bob.PublicKey())}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	sub := start(t, d.dial(bob), "sub alice/plans")
+	d.subscribers(n, 1)
+	if _, err := p.Message(t.Context(), nil, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "bob got it", func() bool { return sub.out.String() == "x" })
+	// To everybody else it is a topic of their own.
+	other := newKey(t)
+	start(t, d.dial(other), "sub alice/plans")
+	d.subscribers(name(t, other, "alice/plans"), 1)
+}
+
+func TestLsShowsTheOwnTopicsAndThePublicOnesHeld(t *testing.T) {
+	d := open(t, nil)
+	alice, bob := newKey(t), newKey(t)
+	c, other := d.dial(alice), d.dial(bob)
+	if code, out, stderr := do(t, c, "ls", ""); code != 0 || out != "" || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("with nothing there: %d %q %q", code, out, stderr)
+	}
+	if code, out, _ := do(t, c, "ls -json", ""); code != 0 || out != "[]\n" {
+		t.Errorf("with nothing there: %d %q", code, out)
+	}
+	start(t, c, "pub waits").send("x")
+	start(t, c, "sub -k -a bob,http logs/app")
+	start(t, c, "pipe chat")
+	mine := start(t, c, "sub -p -k news")
+	start(t, other, "sub -p -k other")
+	start(t, other, "sub -p -k news")
+	start(t, other, "sub -k his")
+	d.producers(name(t, alice, "waits"), 1)
+	d.subscribers(parse(t, "public/news"), 2)
+	d.subscribers(parse(t, "public/other"), 1)
+	d.subscribers(name(t, alice, "logs/app"), 1)
+	d.subscribers(name(t, bob, "his"), 1)
+	eventually(t, "the pipe is there", func() bool { return d.b.Peek(name(t, alice, "chat")).Pipes == 1 })
+
+	own := KeyNamespace(alice.PublicKey())
+	want := []listed{
+		{Topic: own + "/chat", Pipes: 1, Access: []string{}},
+		{Topic: own + "/logs/app", Subscribers: 1, Access: []string{"bob", "http"}},
+		{Topic: own + "/waits", Publishers: 1, Waiting: 1, Access: []string{}},
+		{Topic: "public/news", Subscribers: 2, Access: []string{}},
+	}
+	code, out, _ := do(t, c, "ls -json", "")
+	var got []listed
+	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 {
+		t.Fatalf("%d %q %v", code, out, err)
+	}
+	same := func(a, b listed) bool {
+		access := slices.Equal(a.Access, b.Access)
+		a.Access, b.Access = nil, nil
+		return access && a.Topic == b.Topic && a.Publishers == b.Publishers && a.Subscribers == b.Subscribers && a.Pipes == b.Pipes && a.Waiting == b.Waiting
+	}
+	if !slices.EqualFunc(got, want, same) {
+		t.Errorf("got %+v", got)
+	}
+	_, out, _ = do(t, c, "ls", "")
+	lines := strings.Split(out, "\n")
+	if len(lines) != 6 || !strings.HasPrefix(lines[0], "TOPIC ") || !strings.HasSuffix(lines[2], "0      0        bob,http") {
+		t.Errorf("ls says\n%s", out)
+	}
+	mine.ses.Close()
+	eventually(t, "what was left is not shown", func() bool {
+		_, out, _ := do(t, c, "ls", "")
+		return !strings.Contains(out, "news")
+	})
+}
