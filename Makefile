@@ -24,9 +24,9 @@ test:
 	@.ci/npm.sh
 	$(GO) test -race -timeout 15m ./...
 
-# Also what takes too long for every change: files with the build tag long.
+# Also what takes too long for every change.
 test-long:
-	$(GO) test -race -tags long -timeout 2h ./...
+	PATCHWORK_LONG=1 $(GO) test -tags long -timeout 2h -count=1 ./...
 
 # Format, vet, staticcheck, golangci-lint, known vulnerabilities.
 lint:

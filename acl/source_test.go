@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -125,3 +126,6 @@ func testKey(n byte) (Fingerprint, string) {
 	secret(line[12 : len(line)-1])
 	return f, line[:len(line)-1]
 }
+
+// pass lets the time of a bubble pass.
+func pass(d time.Duration) { <-time.After(d) }

@@ -25,8 +25,9 @@
 //     receives it. The one callback it makes from a goroutine that is not the
 //     caller's own is named where it is registered, and must not block.
 //  5. Memory is bounded: per queue message in flight (the replay buffer and two
-//     chunks), per subscription (its mailbox, in bytes), never by message size.
-//     A fan-out shares one copy of a chunk among all receivers.
+//     chunks), per subscription (its mailbox, in bytes; what a publisher keeps
+//     for the next receiver has been in one), never by message size. A
+//     fan-out shares one copy of a chunk among all receivers.
 //  6. No lock is held while anything can block.
 //  7. A receiver that is full holds a waiting publisher back, costs a publisher
 //     that does not wait that chunk, and is ended with [ErrSlow] after its stall

@@ -3,7 +3,42 @@ package broker
 import (
 	"context"
 	"slices"
+	"time"
 )
+
+// Drain blocks, when the publisher waits, until all receivers took what was
+// written to them, so that nothing is left that could be lost; when the last
+// receiver left before, it waits for another one. It returns the cause of ctx,
+// [ErrClosed] or [ErrDestroyed].
+func (p *Publisher) Drain(ctx context.Context) error {
+	for p.opts.Wait {
+		p.fresh()
+		lists := [3][]*target{p.followers, p.oneshots, p.past}
+		now := time.Now()
+		for _, list := range lists {
+			for _, t := range list {
+				t.took, _, _ = t.m.position()
+				t.since = now
+			}
+		}
+		for _, list := range lists {
+			for _, t := range list {
+				if err := p.settled(ctx, t); err != nil {
+					return err
+				}
+			}
+		}
+		p.past = nil
+		p.pending.prune()
+		if len(p.pending.all()) == 0 {
+			return nil
+		}
+		if err := p.handOn(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // handOn hands what the receivers that left had not taken to others, and waits
 // for one if there is none. It returns when every such chunk is with somebody

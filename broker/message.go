@@ -18,8 +18,9 @@ type Message struct {
 	// is there. nil is an empty message.
 	Body io.Reader
 	// Stop makes a Body.Read that blocks return early, if it is set. It is
-	// called at most once, from the receiver's goroutine, when the message can
-	// no longer arrive; it must not block.
+	// called at most once, from the goroutine of the receiver or of whoever
+	// closes the call, the channel or the broker, when the message can no longer
+	// arrive; it must not block.
 	Stop func()
 }
 

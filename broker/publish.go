@@ -236,37 +236,3 @@ func (p *Publisher) Abort() {
 	p.pending.forget(p.info)
 	p.over()
 }
-
-// Drain blocks, when the publisher waits, until all receivers took what was
-// written to them, so that nothing is left that could be lost; when the last
-// receiver left before, it waits for another one. It returns the cause of ctx,
-// [ErrClosed] or [ErrDestroyed].
-func (p *Publisher) Drain(ctx context.Context) error {
-	for p.opts.Wait {
-		p.fresh()
-		lists := [3][]*target{p.followers, p.oneshots, p.past}
-		now := time.Now()
-		for _, list := range lists {
-			for _, t := range list {
-				t.took, _, _ = t.m.position()
-				t.since = now
-			}
-		}
-		for _, list := range lists {
-			for _, t := range list {
-				if err := p.settled(ctx, t); err != nil {
-					return err
-				}
-			}
-		}
-		p.past = nil
-		p.pending.prune()
-		if len(p.pending.all()) == 0 {
-			return nil
-		}
-		if err := p.handOn(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}

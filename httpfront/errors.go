@@ -118,21 +118,26 @@ func (s *Server) fail(w *response, r *http.Request, err error) {
 	h.Set("Connection", "close")
 	s.plain(w, code, line)
 	rc.Flush() //nolint:errcheck // the client may be gone; there is nobody to tell
-	drain(connOf(r))
+	drain(connOf(r), r)
 }
 
 // linger is how long a client that still sends when it is answered has to hear
 // the answer: closing at once would reset the connection, answer and all.
 const linger = time.Second
 
-// drain reads what a client still sends, until it stops or linger is over.
-func drain(conn net.Conn) {
+// drain reads what a client still sends, until it has sent its request, stops, or
+// linger is over.
+func drain(conn net.Conn, r *http.Request) {
 	if conn == nil {
 		return
 	}
 	conn.SetReadDeadline(time.Now().Add(linger)) //nolint:errcheck // the read says it
-	io.Copy(io.Discard, conn)                    //nolint:errcheck // the connection ends either way
-	conn.SetReadDeadline(time.Unix(1, 0))        //nolint:errcheck // nobody reads any more
+	rest := io.Reader(conn)
+	if r.Header.Get("Expect") == "" { // to such a client reading the body would say: go on
+		rest = r.Body
+	}
+	io.Copy(io.Discard, rest)             //nolint:errcheck // the connection ends either way
+	conn.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // nobody reads any more
 }
 
 // plain answers with one line of text.

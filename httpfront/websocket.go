@@ -28,7 +28,6 @@ type socket struct {
 	s      *Server
 	conn   *websocket.Conn
 	binary bool // everything goes out in binary messages
-	out    sync.Mutex
 }
 
 // pipe upgrades to a WebSocket. What the client sends is broadcast, what others

@@ -65,7 +65,7 @@ func TestASocketHearsItselfWithReplay(t *testing.T) {
 }
 
 func TestAHugeSocketMessageArrivesInParts(t *testing.T) {
-	r := start(t)
+	r := start(t, func(c *httpfront.Config) { c.Heartbeat = 15 * time.Second }) // a pong stands in line behind the parts
 	a, b := r.socket("/pipe/huge"), r.socket("/pipe/huge")
 	r.followers("huge", 2)
 	whole := noise()[:3<<20]

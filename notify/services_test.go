@@ -184,7 +184,7 @@ func TestSlackGetsALongTextWithoutMarks(t *testing.T) {
 	result := send(t, d.sender(t), c, Message{Format: HTML, Title: "T", Text: strings.Repeat("<b>&amp;</b> ", 5000)})
 	got := d.one(t)
 	text, _ := got.field(t, "text").(string)
-	if got.field(t, "mrkdwn") != false || len(text) > maxSlack+len(ellipsis) || !strings.HasSuffix(text, ";…") || !result.Outcomes[0].Cut {
+	if got.field(t, "mrkdwn") != false || len(text) > maxSlack+len(ellipsis) || !strings.HasSuffix(text, "…") || !result.Outcomes[0].Cut {
 		t.Errorf("%d characters, marked: %v, …%q", len(text), got.field(t, "mrkdwn"), text[max(0, len(text)-20):])
 	}
 }

@@ -294,3 +294,6 @@ func (o *openSSH) do(stdin string, words ...string) (code int, stdout, stderr st
 	err := cmd.Run()
 	return status(err), out.String(), errs.String()
 }
+
+// authorized is the client's public key as a line of text.
+func authorized(o *openSSH) string { return string(gossh.MarshalAuthorizedKey(o.key.PublicKey())) }

@@ -47,13 +47,12 @@ var wrappers = []struct {
 	at     int
 	flip   byte // Teredo writes the client's address inverted
 }{
-	{netip.MustParsePrefix("64:ff9b::/96"), 12, 0},        // NAT64, RFC 6052
-	{netip.MustParsePrefix("::ffff:0:0:0/96"), 12, 0},     // IPv4-translated, RFC 2765
-	{netip.MustParsePrefix("::/96"), 12, 0},               // IPv4-compatible, RFC 4291
-	{netip.MustParsePrefix("2002::/16"), 2, 0},            // 6to4, RFC 3056
-	{netip.MustParsePrefix("2001::/32"), 4, 0},            // Teredo's server, RFC 4380
-	{netip.MustParsePrefix("2001::/32"), 12, 0xff},        // Teredo's client
-	{netip.MustParsePrefix("0:0:0:0:0:5efe::/96"), 12, 0}, // ISATAP without a network, RFC 5214
+	{netip.MustParsePrefix("64:ff9b::/96"), 12, 0},    // NAT64, RFC 6052
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), 12, 0}, // IPv4-translated, RFC 2765
+	{netip.MustParsePrefix("::/96"), 12, 0},           // IPv4-compatible, RFC 4291
+	{netip.MustParsePrefix("2002::/16"), 2, 0},        // 6to4, RFC 3056
+	{netip.MustParsePrefix("2001::/32"), 4, 0},        // Teredo's server, RFC 4380
+	{netip.MustParsePrefix("2001::/32"), 12, 0xff},    // Teredo's client
 }
 
 // embedded returns the IPv4 addresses inside a, none for those that hold none.
@@ -68,7 +67,8 @@ func embedded(a netip.Addr) []netip.Addr {
 			out = append(out, v4(b, w.at, w.flip))
 		}
 	}
-	// An ISATAP interface identifier, 0:5efe or 200:5efe, can stand in any network.
+	// An ISATAP interface identifier (RFC 5214), 0:5efe or 200:5efe, can stand
+	// in any network.
 	if b[8]&^2 == 0 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe {
 		out = append(out, v4(b, 12, 0))
 	}

@@ -15,7 +15,8 @@ import (
 //
 // An IPv4 address is judged alike however it is wrapped: IPv4-mapped,
 // IPv4-compatible, NAT64, 6to4, Teredo and ISATAP addresses are judged by the
-// IPv4 address inside, for which the network would deliver them.
+// IPv4 address inside, to which the network would deliver them; allowing the
+// wrapping alone allows none of them.
 type Policy struct {
 	Allow, Deny []netip.Prefix
 }
@@ -42,14 +43,11 @@ func (p Policy) Check(addr netip.Addr) error {
 	// A zone says through which interface, not to whom; a prefix contains no
 	// address with one.
 	addr = addr.WithZone("").Unmap()
-	faces := embedded(addr)
-	for _, a := range append(slices.Clip(faces), addr) {
+	faces := append(embedded(addr), addr)
+	for _, a := range faces {
 		if holds(p.Deny, a) {
 			return &EgressError{Addr: addr, Why: "denied", flag: "--egress-deny"}
 		}
-	}
-	if len(faces) == 0 {
-		faces = []netip.Addr{addr}
 	}
 	for _, a := range faces {
 		if why := surroundings(a); why != "" && !holds(p.Allow, a) {

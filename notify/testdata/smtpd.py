@@ -77,6 +77,6 @@ async def main():
 
 
 mode = sys.argv[1]
-logging.disable(logging.WARNING)
+logging.disable(logging.CRITICAL)
 warnings.simplefilter("ignore")
 asyncio.run(main())
