@@ -52,7 +52,7 @@ func (s *Store) Key(ctx context.Context, f Fingerprint, asked string) (*Principa
 // are only what the client's machine calls its user, so an outage of the source
 // counts only for those that the source has listed.
 func (s *Store) asked(ctx context.Context, f Fingerprint, user string) (bool, error) {
-	if CheckUser(user) != nil {
+	if !isUser(user) {
 		return false, nil
 	}
 	rights, err := s.userRights(ctx, f, user)
@@ -72,7 +72,7 @@ func (s *Store) keyRights(ctx context.Context, f Fingerprint, namespace string) 
 		return nil, nil
 	case namespace == f.Namespace():
 		return []*Rights{full}, nil
-	case CheckUser(namespace) != nil:
+	case !isUser(namespace):
 		return nil, nil
 	}
 	return s.userRights(ctx, f, namespace)

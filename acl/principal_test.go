@@ -186,6 +186,24 @@ func TestAKeyIsNotGuessedDuringAnOutage(t *testing.T) {
 		if p, err := s.Key(t.Context(), key, ""); err != nil || p.Namespace() != "alice" {
 			t.Error(p, err)
 		}
+		// The same when only some cannot be read; who is found is found.
+		other, _ := testKey(2)
+		source.set(func() {
+			source.files["bob"] = ""
+			source.noKey = map[string]bool{"bob": true}
+		})
+		s.InvalidateAll()
+		if _, err := s.Key(t.Context(), other, ""); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%v, want ErrUnavailable", err)
+		}
+		if p, err := s.Key(t.Context(), key, ""); err != nil || p.Namespace() != "alice" {
+			t.Error(p, err)
+		}
+		source.set(func() { source.noKey = nil })
+		pass(retryAfter)
+		if p, err := s.Key(t.Context(), other, ""); err != nil || p.Namespace() != other.Namespace() {
+			t.Error(p, err)
+		}
 		// Once known, it is known through the next outage, whatever the client's
 		// machine calls its user.
 		source.set(func() { source.down = errDown })

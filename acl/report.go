@@ -22,7 +22,7 @@ type Report struct {
 // Report reads a user's rules as they are in force. The errors are those of
 // reading them; a file with a mistake is none.
 func (s *Store) Report(ctx context.Context, user string) (Report, error) {
-	if CheckUser(user) != nil {
+	if !isUser(user) {
 		return Report{}, ErrNoUser
 	}
 	f, err := s.rules.get(ctx, user)

@@ -19,6 +19,7 @@ type fakeSource struct {
 	files map[string]string
 	keys  map[string][]Fingerprint
 	down  error
+	noKey map[string]bool // whose keys cannot be read
 	gate  chan struct{} // not nil: every read waits here
 	calls atomic.Int64
 	asked sync.Map // the names that came here
@@ -78,6 +79,9 @@ func (s *fakeSource) Keys(ctx context.Context, user string) (AccountKeys, error)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.noKey[user] {
+		return AccountKeys{}, errDown
+	}
 	keys, ok := s.keys[user]
 	if !ok {
 		return AccountKeys{}, ErrNoUser

@@ -117,7 +117,7 @@ func (s *Store) readFile(ctx context.Context, user string, last *ruleFile) (*rul
 // document returns a user's rules. The errors are ErrNoUser, ErrBroken and
 // ErrUnavailable, and the context's.
 func (s *Store) document(ctx context.Context, user string) (*Document, error) {
-	if CheckUser(user) != nil {
+	if !isUser(user) {
 		return nil, ErrNoUser
 	}
 	f, err := s.rules.get(ctx, user)

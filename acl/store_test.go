@@ -102,6 +102,7 @@ func TestKnownUsersWorkWhileTheForgeIsDownForTenMinutes(t *testing.T) {
 		}
 		f.set(func() { f.fault = faults["hanging"].fault })
 		began := time.Now()
+		var waited time.Duration
 		for time.Since(began) < 10*time.Minute {
 			asked := time.Now()
 			for _, user := range []string{"alice", "bob"} {
@@ -109,10 +110,11 @@ func TestKnownUsersWorkWhileTheForgeIsDownForTenMinutes(t *testing.T) {
 					t.Fatalf("after %v: %v", time.Since(began), err)
 				}
 			}
-			if waited := time.Since(asked); waited > 2*patience {
-				t.Fatalf("after %v they waited %v", time.Since(began), waited)
-			}
+			waited += time.Since(asked)
 			pass(7 * time.Second)
+		}
+		if waited > 2*patience { // once each
+			t.Errorf("they waited %v in all", waited)
 		}
 		st := s.Stats()
 		if st.Stale == 0 || st.Failures == 0 || st.Down == 0 {
@@ -233,6 +235,13 @@ func TestAChangeIsInForceAfterTheTTL(t *testing.T) {
 		pass(5 * time.Minute)
 		if _, err := s.Token(t.Context(), "alice", "new"); !errors.Is(err, ErrTokenNotFound) {
 			t.Errorf("when the file is gone: %v", err)
+		}
+		calls := f.count()
+		for range 10 {
+			_, _ = s.Token(t.Context(), "alice", "new")
+		}
+		if n := f.count(); n != calls {
+			t.Errorf("%d calls for a file that is known to be gone", n-calls)
 		}
 	})
 }

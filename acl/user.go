@@ -28,6 +28,9 @@ func CheckUser(s string) error {
 	return nil
 }
 
+// isUser is CheckUser for when the reason does not matter.
+func isUser(s string) bool { return CheckUser(s) == nil }
+
 // split parts a name into its namespace and what the rules see.
 func split(name string) (namespace, path string) {
 	namespace, path, _ = strings.Cut(name, "/")

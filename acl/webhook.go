@@ -20,7 +20,7 @@ const pushRest = 10 * time.Second
 // errors are ErrSignature, of a user without rules or secret too, ErrUnavailable,
 // and the context's.
 func (s *Store) Push(ctx context.Context, user string, body []byte, signature string) error {
-	if CheckUser(user) != nil {
+	if !isUser(user) {
 		return ErrSignature
 	}
 	proven, err := s.proves(ctx, user, body, signature)
@@ -57,11 +57,16 @@ func (s *Store) proves(ctx context.Context, user string, body []byte, signature 
 	case len(doc.webhook) == 0:
 		return false, nil
 	}
-	given, err := hex.DecodeString(strings.TrimPrefix(signature, "sha256="))
-	if err != nil {
-		return false, nil
-	}
 	mac := hmac.New(sha256.New, doc.webhook)
 	mac.Write(body)
-	return hmac.Equal(given, mac.Sum(nil)), nil
+	return hmac.Equal(fromHex(strings.TrimPrefix(signature, "sha256=")), mac.Sum(nil)), nil
+}
+
+// fromHex reads a signature; nothing when it is none.
+func fromHex(s string) []byte {
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		return nil
+	}
+	return b
 }

@@ -8,7 +8,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // program fails the test when a program of the machine is missing: a skipped test is
@@ -98,12 +100,15 @@ func TestAutosshComesBack(t *testing.T) {
 	n := name(t, ssh.key, "alerts")
 	cmd := exec.Command(autossh, append(append([]string{"-M", "0"}, ssh.args...), "127.0.0.1", "sub -k alerts")...)
 	cmd.Env = append(os.Environ(), "AUTOSSH_GATETIME=0")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = 10 * time.Second
 	var out lockedBuffer
 	cmd.Stdout = &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = cmd.Process.Signal(os.Interrupt); _ = cmd.Wait() }()
+	// It forgets a signal that comes while it starts an ssh: end both at once.
+	defer func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); _ = cmd.Wait() }()
 	for i := range 3 {
 		d.subscribers(n, 1)
 		if code, _, stderr := ssh.do(strconv.Itoa(i), "pub", "alerts"); code != 0 {
