@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 )
@@ -111,5 +112,40 @@ func TestAPublicPatternMatchesNoTopicWithAnAccessList(t *testing.T) {
 		stays.Close()
 		wild.Close()
 		late.Close()
+	})
+}
+
+func TestAnAccessListIsReadAsItIsWritten(t *testing.T) {
+	const print = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"
+	list, err := ParseAccess("bob, key-abc," + print + ",pico,http,bob")
+	if want := []string{"bob", "key-abc", print, AccessWeb}; err != nil || !slices.Equal(list, want) {
+		t.Errorf("%v, %v", list, err)
+	}
+	for _, bad := range []string{"", "bob,", "Bob", "a/b", "SHA256:short", "public", strings.Repeat("a,b,", 1) + "*"} {
+		if list, err := ParseAccess(bad); err == nil {
+			t.Errorf("%q was read as %v", bad, list)
+		}
+	}
+}
+
+func TestAPipeDoesNotReceiveItsOwnQueueMessage(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, b *Broker) {
+		n := name("public/queue/x")
+		own, _ := b.Subscribe(n, SubscribeOptions{Stay: true, Pipe: true})
+		events := later(func() error { _, err := own.Next(t.Context()); return err })
+		synctest.Wait()
+		m := msg("mine")
+		m.Pipe = own
+		sent := later(func() error { return b.Send(t.Context(), n, m) })
+		pending(t, "the pipe", events)
+		pending(t, "the sender", sent)
+		if got, err := receive(t.Context(), b, n); got != "mine" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+		own.Close()
+		<-events
 	})
 }

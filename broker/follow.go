@@ -150,7 +150,11 @@ func (s *Subscription) scan() {
 	defer s.b.mu.Unlock()
 	var first *offer
 	for ch := range s.attached {
-		if x := ch.offers.head; x != nil && (first == nil || x.seq < first.node.seq) {
+		x := ch.offers.head
+		for x != nil && x.v.pipe == s {
+			x = x.next // its own
+		}
+		if x != nil && (first == nil || x.seq < first.node.seq) {
 			first = x.v
 		}
 	}

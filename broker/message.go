@@ -22,6 +22,9 @@ type Message struct {
 	// closes the call, the channel or the broker, when the message can no longer
 	// arrive; it must not block.
 	Stop func()
+	// Pipe is the subscription that is the other half of a pipe: it does not
+	// receive the message. nil for a producer that only sends.
+	Pipe *Subscription
 }
 
 // Info describes a message to its receivers. All of them share it: read only.

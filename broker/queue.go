@@ -14,7 +14,8 @@ type offer struct {
 	info *Info
 	call *Call // set when it is a request
 	as   Identity
-	back bool // it is the answer to one: there is no other receiver
+	pipe *Subscription // does not receive it
+	back bool          // it is the answer to one: there is no other receiver
 
 	begun  bool // some receiver had it; guarded by mu
 	inLine bool // mirrors node.in for the producer; guarded by mu
@@ -64,6 +65,7 @@ func (b *Broker) offer(ch *channel, m Message) *offer {
 	if m.Body == nil {
 		o.info.Size = 0
 	}
+	o.pipe = m.Pipe
 	o.init(b.opts.Replay, m.Stop)
 	o.node.v, o.node.seq = o, b.next()
 	return o
@@ -155,7 +157,7 @@ func (b *Broker) place(o *offer) {
 			t.waiter.got <- taken{offer: o}
 			return
 		case t.sub != nil:
-			if t.sub.s.claim(o) {
+			if t.sub.s != o.pipe && t.sub.s.claim(o) {
 				return
 			}
 		case t.answer != nil && o.call != nil:

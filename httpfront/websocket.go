@@ -28,6 +28,7 @@ type socket struct {
 	s      *Server
 	conn   *websocket.Conn
 	binary bool // everything goes out in binary messages
+	sub    *broker.Subscription
 }
 
 // pipe upgrades to a WebSocket. What the client sends is broadcast, what others
@@ -60,6 +61,7 @@ func (s *Server) pipe(w *response, r *http.Request, c channel) error {
 		return err
 	}
 	defer sub.Close()
+	x.sub = sub
 	pub, err := s.broker.Publish(c.name, broker.PublishOptions{As: as, Pipe: sub, Echo: replay, Patience: patience})
 	if err != nil {
 		return err
@@ -146,7 +148,7 @@ func (x *socket) read(ctx context.Context, c channel, pub *broker.Publisher, hea
 		}
 		r := &incoming{x: x, r: message}
 		if c.name.Kind() == broker.Queue {
-			err = x.s.broker.Send(ctx, c.name, broker.Message{Header: header, Size: -1, Body: r})
+			err = x.s.broker.Send(ctx, c.name, broker.Message{Header: header, Size: -1, Body: r, Pipe: x.sub})
 		} else {
 			err = x.publish(ctx, pub, header, r, buf)
 		}
