@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -47,8 +48,9 @@ type kept[T any] struct {
 // A flight is one read that is under way, for all that wait for it.
 type flight[T any] struct {
 	done   chan struct{}
-	result kept[T] // after done is closed
-	dirty  bool    // what is being read may be out of date already; guarded by mu
+	result kept[T]     // after done is closed
+	late   atomic.Bool // somebody's patience has ended: nobody else needs to wait for it to end too
+	dirty  bool        // what is being read may be out of date already; guarded by mu
 }
 
 const (
@@ -87,7 +89,8 @@ func (s *shelf[T]) get(ctx context.Context, name string) (T, error) {
 	f := s.join(name)
 	var impatient <-chan time.Time
 	if known && s.usable(k) {
-		if k.failing {
+		if k.failing || f.late.Load() {
+			k.failing = true
 			return s.use(k)
 		}
 		timer := time.NewTimer(patience)
@@ -98,6 +101,7 @@ func (s *shelf[T]) get(ctx context.Context, name string) (T, error) {
 	case <-f.done:
 		return s.use(f.result)
 	case <-impatient:
+		f.late.Store(true)
 		k.failing = true
 		return s.use(k)
 	case <-ctx.Done():

@@ -251,6 +251,7 @@ func TestAFileWithAMistakeKeepsTheLastGoodOne(t *testing.T) {
 		var log lockedBuffer
 		token := secret("an-old-form-token")
 		source := newFake(map[string]string{"alice": aliceRules, "bob": "tokens: ["})
+		source.plain = true // each read decodes it again
 		s := newTestStore(t, Config{Source: source, Log: debugLog(&log)})
 		if _, err := s.Token(t.Context(), "alice", "T"); err != nil {
 			t.Fatal(err)

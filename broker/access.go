@@ -196,7 +196,7 @@ func (ch *channel) present(yield func(Identity) bool) {
 		}
 	}
 	for x := ch.consumers.head; x != nil; x = x.next {
-		id := Identity{}
+		var id Identity
 		switch t := x.v; {
 		case t.waiter != nil:
 			id = t.waiter.as

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"io"
 )
 
@@ -26,15 +27,20 @@ type Delivery struct {
 func (d *Delivery) begin(ctx context.Context, wake chan struct{}) error {
 	d.wake = wake
 	data, err := d.next(ctx)
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		d.first = data
-	case io.EOF, ErrCut, ErrSlow:
+	case ends(err):
 		d.end = err
 	default:
 		return err
 	}
 	return nil
+}
+
+// ends tells whether an error is the end of a message, whole or not.
+func ends(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, ErrCut) || errors.Is(err, ErrSlow)
 }
 
 // Next returns the next chunk of the message, valid until the following call of
@@ -53,7 +59,7 @@ func (d *Delivery) Next(ctx context.Context) ([]byte, error) {
 		return nil, d.end
 	}
 	data, err := d.next(ctx)
-	if err == io.EOF || err == ErrCut || err == ErrSlow {
+	if err != nil && ends(err) {
 		d.end = err
 	}
 	return data, err
@@ -119,7 +125,7 @@ func (d *Delivery) Done(err error) {
 	if d.offer != nil {
 		d.b.finish(d.offer, err)
 	} else {
-		d.box.leave(err == nil && d.end == io.EOF)
+		d.box.leave(err == nil && errors.Is(d.end, io.EOF))
 		d.b.count.bytes.Add(uint64(d.bytes))
 	}
 	if d.ch == nil {

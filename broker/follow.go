@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"io"
 )
 
@@ -70,7 +71,7 @@ func (s *Subscription) collect() {
 	o.mu.Unlock()
 	e := Event{Info: o.info, Data: data, First: s.offerFirst}
 	switch {
-	case err == errWithdrawn: // it keeps its place in line, and looks for another
+	case errors.Is(err, errWithdrawn): // it keeps its place in line, and looks for another
 		s.offer, s.skipped = nil, true
 		s.b.count.transfers.Add(-1)
 		return

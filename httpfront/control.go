@@ -70,7 +70,7 @@ func (s *Server) serverControl(w *response, r *http.Request, path string) error 
 	if r.Method != e.method {
 		return notAllowed(e.method)
 	}
-	err := error(acl.ErrTokenNotFound)
+	err := acl.ErrTokenNotFound
 	if s.cfg.Users != nil {
 		_, err = s.cfg.Users.ServerAdmin(r.Context(), tokenOf(r))
 	}

@@ -50,7 +50,7 @@ func (s *Server) followRaw(w *response, r *http.Request, c channel, stay, atOnce
 	var events []broker.Event
 	if !atOnce {
 		events, err = sub.Next(waiting)
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
 	}

@@ -138,7 +138,7 @@ func (b *liveBody) Read(p []byte) (int, error) {
 	b.w.asked, b.w.drawn = false, true
 	b.w.ended = b.w.ended || err == io.EOF
 	b.w.interim.Unlock()
-	if err != nil && err != io.EOF && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, net.ErrClosed) && !isNetError(err) {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, net.ErrClosed) && !isNetError(err) {
 		err = errorf(http.StatusBadRequest, "bad request body: %v", err)
 	}
 	return n, err

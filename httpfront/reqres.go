@@ -46,14 +46,12 @@ func (s *Server) ask(w *response, r *http.Request, c channel) error {
 
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	sent := make(chan error, 1)
+	sent := make(chan struct{}) // closed when the request is with the responder, or will never be
 	go func() {
-		err := call.Send(ctx)
-		if err != nil && !errors.Is(err, broker.ErrGone) {
+		defer close(sent)
+		if err := call.Send(ctx); err != nil && !errors.Is(err, broker.ErrGone) {
 			cancel(err)
 		}
-		sent <- err
-		close(sent)
 	}()
 	defer func() { // whoever starts a goroutine joins it
 		call.Close()

@@ -190,7 +190,7 @@ func (x *socket) publish(ctx context.Context, pub *broker.Publisher, header brok
 		}
 		n, err = r.Read(buf)
 	}
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		pub.Abort()
 		return err
 	}

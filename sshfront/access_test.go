@@ -70,6 +70,30 @@ func TestAnAccessListGuardsAPublicTopic(t *testing.T) {
 	}
 }
 
+func TestAnAccessListGuardsRequestsAndAnswers(t *testing.T) {
+	d := open(t, nil)
+	alice, bob, mallory := newKey(t), newKey(t), newKey(t)
+	full := name(t, alice, "res/api")
+	take := start(t, d.dial(alice), "sub -k -a "+KeyNamespace(bob.PublicKey())+" res/api")
+	eventually(t, "it waits", func() bool { return d.b.Peek(full).Consumers == 1 && d.b.AccessOf(full) != nil })
+	public := start(t, d.dial(alice), "sub -p -k -a "+KeyNamespace(bob.PublicKey())+" res/api")
+	n := parse(t, "public/res/api")
+	eventually(t, "it waits", func() bool { return d.b.Peek(n).Consumers == 1 && d.b.AccessOf(n) != nil })
+	own := KeyNamespace(alice.PublicKey())
+	for _, cmd := range []string{"pub -e -p req/api", "sub -p res/api", "pub -e -p res/api", "pub -e " + own + "/req/api", "sub " + own + "/res/api"} {
+		code, out, stderr := do(t, d.dial(mallory), cmd, "")
+		if code != 1 || out != "" || !strings.HasPrefix(stderr, "access denied") {
+			t.Errorf("%s: %d %q %q", cmd, code, out, stderr)
+		}
+	}
+	for _, cmd := range []string{"pub -p req/api", "pub " + own + "/req/api"} {
+		start(t, d.dial(bob), cmd).send("from bob").in.Close()
+	}
+	for _, r := range []*run{take, public} {
+		eventually(t, "bob's request is taken", func() bool { return r.out.String() == "from bob" })
+	}
+}
+
 func TestThoseWhoAreLetInAreToldTheFullName(t *testing.T) {
 	d := open(t, nil)
 	alice, bob := newKey(t), newKey(t)

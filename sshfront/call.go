@@ -37,6 +37,10 @@ func (s *session) pubCall(name broker.Name, o *options) error {
 // ask sends stdin as a request and prints the answer while it comes. An answer
 // that is an error is exit status 1.
 func (s *session) ask(name broker.Name, o *options) error {
+	// Unlike all other ways in, Call asks no access list.
+	if guarded, admitted := s.srv.cfg.Broker.Admits(name, s.as); guarded && !admitted {
+		return broker.ErrDenied
+	}
 	if !o.block {
 		if !s.hasReceiver(name) {
 			return refused("nobody takes requests on %s; nothing was sent", o.topic)
@@ -141,7 +145,7 @@ func (s *session) receive(ctx context.Context, d *broker.Delivery, out *output) 
 	for {
 		data, err := d.Next(ctx)
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			if err := out.end(); err != nil {
 				return err
 			}

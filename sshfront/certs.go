@@ -49,8 +49,8 @@ func (s *Server) checkCert(user string, cert *gossh.Certificate) error {
 	switch {
 	case len(cert.ValidPrincipals) == 0:
 		return errors.New("the certificate names no principal") // the library takes that for everybody
-	case cert.Signature == nil || cert.Signature.Format == gossh.KeyAlgoRSA || cert.Signature.Format == gossh.InsecureKeyAlgoDSA:
-		return errors.New("the certificate is signed with SHA-1")
+	case cert.Signature == nil || !slices.Contains(keyAlgorithms(), cert.Signature.Format):
+		return errors.New("the certificate is signed with an algorithm that is not safe")
 	case broker.CheckUser(user) != nil || strings.HasPrefix(user, keyPrefix):
 		// Names that begin so belong to keys, whatever an authority says.
 		return errors.New("the certificate's principal is no user's name")

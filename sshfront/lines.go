@@ -3,6 +3,7 @@ package sshfront
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 
 	"patchwork/broker"
@@ -22,11 +23,11 @@ func sendLines(ctx context.Context, p *broker.Publisher, r io.Reader, before fun
 		}
 		line, err := br.ReadSlice('\n')
 		switch {
-		case err == bufio.ErrBufferFull:
+		case errors.Is(err, bufio.ErrBufferFull):
 			err = sendLongLine(ctx, p, line, br)
-		case err == io.EOF && len(line) == 0:
+		case errors.Is(err, io.EOF) && len(line) == 0:
 			return nil
-		case err == nil || err == io.EOF:
+		case err == nil || errors.Is(err, io.EOF):
 			_, err = p.Message(ctx, nil, line)
 		}
 		if err != nil {
@@ -43,10 +44,10 @@ func sendLongLine(ctx context.Context, p *broker.Publisher, part []byte, br *buf
 		}
 		var err error
 		part, err = br.ReadSlice('\n')
-		if err == bufio.ErrBufferFull {
+		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
 		}
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
 		if err := p.Write(ctx, part); err != nil {
@@ -68,7 +69,7 @@ func (l *restOfLine) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	if _, err := l.br.Peek(1); err != nil {
-		l.done = err == io.EOF
+		l.done = errors.Is(err, io.EOF)
 		return 0, err
 	}
 	there, _ := l.br.Peek(min(len(p), l.br.Buffered()))

@@ -78,7 +78,7 @@ func (s *session) feed(pub *broker.Publisher, o *options) error {
 	}
 	for {
 		chunk, err := in.next(s.ctx)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if _, err := pub.End(s.ctx); err != nil {
 				return err
 			}

@@ -125,7 +125,7 @@ func (b *broadcast) send() error {
 	}
 	for {
 		chunk, err := in.next(ctx)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return b.end()
 		}
 		if err != nil {

@@ -43,11 +43,11 @@ func (s *session) pubQueue(name broker.Name, o *options) error {
 		line, err := br.ReadSlice('\n')
 		m := broker.Message{Size: int64(len(line)), Body: bytes.NewReader(line)}
 		switch {
-		case err == bufio.ErrBufferFull:
+		case errors.Is(err, bufio.ErrBufferFull):
 			m = broker.Message{Size: -1, Body: io.MultiReader(bytes.NewReader(line), &restOfLine{br: br}), Stop: give}
-		case err == io.EOF && len(line) == 0:
+		case errors.Is(err, io.EOF) && len(line) == 0:
 			return nil
-		case err != nil && err != io.EOF:
+		case err != nil && !errors.Is(err, io.EOF):
 			return err
 		}
 		if err := s.offer(name, o, m); err != nil {

@@ -11,92 +11,9 @@ import (
 
 	"charm.land/ssh"
 	"charm.land/wish/v2"
-	gossh "golang.org/x/crypto/ssh"
 
 	"patchwork/broker"
-	"patchwork/sshfront/monitor"
 )
-
-// Config is what a [Server] is made of. Broker and DataDir are required; the zero
-// value of everything else is its default.
-type Config struct {
-	Broker  *broker.Broker
-	DataDir string       // the host key is kept here
-	Logger  *slog.Logger // nil: nothing is logged
-
-	// Identify says who a client is that proved id and asked for user (what stands
-	// before the @). user is a wish, unless id has principals: then it is one of
-	// them. It is asked at the start of every session, so that a connection that
-	// lives long does not outlive its rights. nil: every key is [KeyCaller], every
-	// certificate [UserCaller].
-	Identify func(ctx context.Context, id Identity, user string) (Caller, error)
-	// TrustedCAs are the authorities whose user certificates are believed; see
-	// [ReadCAs].
-	TrustedCAs []gossh.PublicKey
-	// Closed leaves only public topics to each [KeyCaller].
-	Closed bool
-
-	// SignToken makes a token for c's namespace that may receive and send what
-	// the patterns say, and no more than c may. Its errors are told to the client
-	// as they are if they wrap [ErrToken]. nil: there are no tokens.
-	SignToken func(ctx context.Context, c Caller, get, post []string, ttl time.Duration) (string, error)
-
-	// Monitors keeps the monitors of topics. It is the caller's to close, after
-	// the server was shut down. nil: there are none. WebURL is where the other
-	// door is, for the address of a feed: "https://host".
-	Monitors *monitor.Store
-	WebURL   string
-
-	// PublicHost and PublicPort stand in the examples that clients are shown.
-	// Empty: the address the client connected to, as this machine sees it.
-	PublicHost string
-	PublicPort int
-
-	MaxConns           int           // connections of one address: 1000
-	MaxSessions        int           // sessions of one connection: 100
-	MaxUnauthenticated int           // connections of all that have not authenticated yet: 100
-	EarlyDrop          int           // so many of those, and some new ones are turned away at random: half of MaxUnauthenticated
-	MaxFailedKeys      int           // connections of one address that end without a key proven, in ten minutes: 100
-	HandshakeTimeout   time.Duration // for all of key exchange and authentication: 20 s
-	Keepalive          time.Duration // between questions whether a client is there: 15 s
-	DeadAfter          time.Duration // without a byte from it after such a question: 25 s
-	WriteTimeout       time.Duration // for one write to a connection that makes no progress: 60 s
-	StallGrace         time.Duration // for a subscriber that was cut off to read why: 10 s
-
-	// AnyCipher offers clients chacha20-poly1305 even where AES-GCM is twice as
-	// fast. The client's preference decides among what is offered, and OpenSSH
-	// prefers chacha20.
-	AnyCipher bool
-}
-
-func (c *Config) setDefaults() {
-	number := func(n *int, otherwise int) {
-		if *n <= 0 {
-			*n = otherwise
-		}
-	}
-	duration := func(d *time.Duration, otherwise time.Duration) {
-		if *d <= 0 {
-			*d = otherwise
-		}
-	}
-	number(&c.MaxConns, 1000)
-	number(&c.MaxSessions, 100)
-	number(&c.MaxUnauthenticated, 100)
-	number(&c.EarlyDrop, (c.MaxUnauthenticated+1)/2)
-	number(&c.MaxFailedKeys, 100)
-	duration(&c.HandshakeTimeout, 20*time.Second)
-	duration(&c.Keepalive, 15*time.Second)
-	duration(&c.DeadAfter, 25*time.Second)
-	duration(&c.WriteTimeout, time.Minute)
-	duration(&c.StallGrace, 10*time.Second)
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.Identify == nil {
-		c.Identify = defaultCaller
-	}
-}
 
 // How long the farewells of Shutdown and of a session may take.
 const (

@@ -58,7 +58,7 @@ func TestConnectionsOfAnAddressAreLimited(t *testing.T) {
 }
 
 func TestThoseThatDoNotAuthenticateAreLimitedAndLeave(t *testing.T) {
-	d := open(t, func(c *Config) { c.MaxUnauthenticated = 2; c.HandshakeTimeout = 300 * time.Millisecond })
+	d := open(t, func(c *Config) { c.MaxUnauthenticated, c.EarlyDrop = 2, 2; c.HandshakeTimeout = 300 * time.Millisecond })
 	client := d.dial(newKey(t)) // authenticated: does not count
 	var silent []net.Conn
 	for range 2 {

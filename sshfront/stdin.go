@@ -2,6 +2,7 @@ package sshfront
 
 import (
 	"context"
+	"errors"
 	"io"
 )
 
@@ -59,7 +60,7 @@ func (s *session) pump(src io.Reader, in *stdin) {
 		if err == nil {
 			continue
 		}
-		if err == io.EOF && !s.answers(eofCheck) {
+		if errors.Is(err, io.EOF) && !s.answers(eofCheck) {
 			err = errClientGone
 		}
 		in.err = err

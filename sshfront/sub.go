@@ -1,6 +1,7 @@
 package sshfront
 
 import (
+	"errors"
 	"io"
 	"strings"
 
@@ -41,10 +42,10 @@ func runSub(s *session, o *options) error {
 			if endErr := out.end(); endErr != nil {
 				return endErr
 			}
-			if err == io.EOF && cut {
+			if errors.Is(err, io.EOF) && cut {
 				return refused("cut short: a publisher went away in the middle of its message")
 			}
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			return err

@@ -77,6 +77,7 @@ func setupClients(env *testscript.Env) error {
 	path := []string{ssh.bin, env.Getenv("PATH"), filepath.Join(npm, ".bin"), "/usr/sbin"}
 	env.Setenv("PATH", strings.Join(path, string(os.PathListSeparator)))
 	env.Setenv("NODE_PATH", npm)
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // of the clients; the relay's own reports are waited for
 	env.Values[sshKey{}] = ssh
 	running := new(*relay)
 	env.Values[relayKey{}] = running
