@@ -59,6 +59,8 @@ func (d Decision) String() string {
 		word = "allowed"
 	}
 	switch {
+	case d.Pattern == "" && d.Line > 0:
+		return fmt.Sprintf("%s by line %d: %s", word, d.Line, d.Reason)
 	case d.Pattern == "":
 		return fmt.Sprintf("%s: %s", word, d.Reason)
 	case d.Line == 0:

@@ -15,6 +15,9 @@ import (
 type Identity struct {
 	User string // namespace of its own: "alice", "key-…"
 	Key  string // fingerprint of an SSH key, "SHA256:…"
+	// Guest says that only the channel's access list lets it in: when the list
+	// goes, the guest is shown out with [ErrDenied].
+	Guest bool
 }
 
 // AccessWeb is the entry of an access list that lets requests without credentials
@@ -81,7 +84,7 @@ type guard struct {
 // channel's namespace, and those it names.
 func (g *guard) admits(n Name, id Identity) bool {
 	switch {
-	case id == Identity{}:
+	case id.User == "" && id.Key == "":
 		return slices.Contains(g.list, AccessWeb)
 	case id.User != "" && (id.User == g.by.User || id.User == n.Namespace()):
 		return true
@@ -140,7 +143,7 @@ func (b *Broker) enter(ch *channel, id Identity, list []string) error {
 		return err
 	}
 	if g := ch.guard; g != nil {
-		if g.by != id && (g.by.User == "" || g.by.User != id.User) {
+		if g.by.Key != id.Key && (g.by.User == "" || g.by.User != id.User) {
 			return ErrTaken
 		}
 		for _, entry := range list {
@@ -167,19 +170,53 @@ func (b *Broker) enter(ch *channel, id Identity, list []string) error {
 }
 
 // unguard takes back what enter did with a list. Under mu.
-func (b *Broker) unguard(ch *channel, list []string) {
+func (b *Broker) unguard(ch *channel, list []string) (stops stops) {
 	if list == nil {
-		return
+		return nil
 	}
 	if ch.guard.holds--; ch.guard.holds > 0 {
-		return
+		return nil
 	}
 	ch.guard = nil
+	stops = b.showOut(ch)
 	for _, s := range b.wild {
 		if s.attached[ch] == nil && s.pattern.Match(ch.name) && s.allow(ch.name) {
 			b.attach(s, ch)
 		}
 	}
+	return stops
+}
+
+// showOut ends the guests of a channel whose access list is gone. Under mu.
+func (b *Broker) showOut(ch *channel) (stops stops) {
+	for x := ch.offers.head; x != nil; {
+		o, next := x.v, x.next
+		if o.as.Guest {
+			stops.add(o.dismiss(ErrDenied))
+		}
+		x = next
+	}
+	for x := ch.consumers.head; x != nil; {
+		t, next := x.v, x.next
+		switch {
+		case t.waiter != nil && t.waiter.as.Guest:
+			ch.consumers.remove(x)
+			t.waiter.got <- taken{err: ErrDenied}
+		case t.answer != nil && t.answer.as.Guest:
+			ch.consumers.remove(x)
+			t.answer.got <- nil
+		case t.sub != nil && t.sub.s.opts.As.Guest:
+			b.end(t.sub.s, ErrDenied)
+		}
+		x = next
+	}
+	for p := range ch.pubs {
+		if p.opts.As.Guest {
+			p.denied.Store(true)
+			ch.arrived(false) // it may be waiting for somebody
+		}
+	}
+	return stops
 }
 
 // open tells whether a subscription by pattern may be on the channel: not on a

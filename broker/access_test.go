@@ -149,3 +149,66 @@ func TestAPipeDoesNotReceiveItsOwnQueueMessage(t *testing.T) {
 		<-events
 	})
 }
+
+func TestGuestsAreShownOutWhenTheAccessListGoes(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, b *Broker) {
+		n := name("alice/t")
+		guest := bob
+		guest.Guest = true
+		owner, err := b.Publish(n, PublishOptions{As: alice, Access: []string{"key-bob"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sub, _ := b.Subscribe(n, SubscribeOptions{As: guest, Stay: true})
+		next := later(func() error { _, err := sub.Next(t.Context()); return err })
+		wants := receives(As(t.Context(), guest), b, n)
+		pub, _ := b.Publish(n, PublishOptions{As: guest})
+		own, _ := b.Subscribe(n, SubscribeOptions{As: alice, Stay: true})
+		synctest.Wait()
+		owner.Close()
+		if err := <-next; err != ErrDenied {
+			t.Errorf("the guest's subscription: %v", err)
+		}
+		if r := <-wants; r.err != ErrDenied {
+			t.Errorf("the guest's receive: %v", r.err)
+		}
+		if _, err := pub.Message(t.Context(), nil, []byte("x")); err != ErrDenied {
+			t.Errorf("the guest's message: %v", err)
+		}
+		if own.box.ended != nil {
+			t.Error("the owner was shown out as well")
+		}
+		sub.Close()
+		pub.Close()
+		own.Close()
+	})
+}
+
+func TestAWatchSeesUseAndNobodySeesTheWatch(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, b *Broker) {
+		seen := 0
+		stop := b.Watch(jobs, func() { seen++ })
+		if c := b.Peek(jobs); c != (Counts{}) {
+			t.Errorf("%+v", c)
+		}
+		p, _ := b.Publish(jobs, PublishOptions{})
+		p.Message(t.Context(), nil, []byte("x")) //nolint:errcheck // to nobody
+		if seen != 1 {
+			t.Errorf("a broadcast was seen %d times", seen)
+		}
+		got := receives(t.Context(), b, jobs)
+		synctest.Wait()
+		b.Send(t.Context(), jobs, msg("x")) //nolint:errcheck // received below
+		<-got
+		if seen != 2 {
+			t.Errorf("seen %d times after a queue message", seen)
+		}
+		stop()
+		stop()
+		p.Message(t.Context(), nil, []byte("x")) //nolint:errcheck // to nobody
+		p.Close()
+		if seen != 2 || len(b.watches) != 0 {
+			t.Errorf("seen %d times after the end, %d watches left", seen, len(b.watches))
+		}
+	})
+}

@@ -25,7 +25,8 @@ type Broker struct {
 	channels map[Name]*channel
 	wild     []*Subscription  // by pattern, in order of coming
 	calls    map[string]*Call // by reply id
-	seq      uint64           // order of arrival
+	watches  map[Name][]*watch
+	seq      uint64 // order of arrival
 	down     bool
 }
 
@@ -45,6 +46,7 @@ func New(o Options) *Broker {
 		closed:   make(chan struct{}),
 		channels: map[Name]*channel{},
 		calls:    map[string]*Call{},
+		watches:  map[Name][]*watch{},
 	}
 }
 
@@ -55,11 +57,12 @@ type channel struct {
 	offers    line[*offer] // producers that wait for a receiver
 	consumers line[taker]  // receivers that wait for a producer
 	subs      []*attachment
-	pubs      map[*Publisher]struct{} // nil until there is one
-	version   atomic.Uint64           // counts changes of subs; read without the lock
-	arrival   *arrival                // nil while no publisher waits for a receiver
-	guard     *guard                  // the access list, nil where there is none
-	taken     []*Call                 // requests that were taken and not answered, oldest first
+	pubs      map[*Publisher]struct{}  // nil until there is one
+	version   atomic.Uint64            // counts changes of subs; read without the lock
+	arrival   *arrival                 // nil while no publisher waits for a receiver
+	guard     *guard                   // the access list, nil where there is none
+	watched   atomic.Pointer[[]*watch] // nil where nobody watches; read without the lock
+	taken     []*Call                  // requests that were taken and not answered, oldest first
 }
 
 // A taker is one of the three that may stand in a line of consumers.
@@ -75,6 +78,7 @@ func (b *Broker) hold(n Name) *channel {
 	if ch == nil {
 		ch = &channel{name: n}
 		b.channels[n] = ch
+		ch.watchedBy(b.watches[n])
 		for _, s := range b.wild {
 			if s.pattern.Match(n) && s.allow(n) {
 				b.attach(s, ch)

@@ -75,9 +75,9 @@ func (s *Subscription) collect() {
 		s.offer, s.skipped = nil, true
 		s.b.count.transfers.Add(-1)
 		return
-	case err == ErrCut:
+	case errors.Is(err, ErrCut):
 		e.Last, e.Cut = true, true
-	case err == io.EOF || data != nil && end:
+	case errors.Is(err, io.EOF) || data != nil && end:
 		e.Last = true
 	case data == nil:
 		return

@@ -63,9 +63,9 @@ func (p *Publisher) handOn(ctx context.Context) error {
 		}
 		heirs, chunks := p.heirs(orphans)
 		if len(heirs) == 0 {
-			if p.b.down {
+			if err := p.barred(); err != nil {
 				p.b.mu.Unlock()
-				return ErrClosed
+				return err
 			}
 			if err := p.awaitArrival(ctx); err != nil {
 				return err

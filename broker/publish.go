@@ -33,10 +33,11 @@ type PublishOptions struct {
 // A Publisher sends messages to all receivers of a channel. It is used by one
 // goroutine at a time.
 type Publisher struct {
-	b    *Broker
-	ch   *channel
-	opts PublishOptions
-	open atomic.Bool // a message is under way; set under Broker.mu
+	b      *Broker
+	ch     *channel
+	opts   PublishOptions
+	denied atomic.Bool // it was a guest, and the access list is gone
+	open   atomic.Bool // a message is under way; set under Broker.mu
 
 	header Header
 	size   int64
@@ -95,6 +96,8 @@ func (p *Publisher) Close() {
 	p.Abort()
 	p.closed = true
 	p.pending.keep(func(*chunk) bool { return false })
+	var stops stops
+	defer func() { stops.call() }() // when the lock is given back
 	p.b.mu.Lock()
 	defer p.b.mu.Unlock()
 	delete(p.ch.pubs, p)
@@ -103,7 +106,7 @@ func (p *Publisher) Close() {
 			p.b.end(a.s, io.EOF)
 		}
 	}
-	p.b.unguard(p.ch, p.opts.Access)
+	stops = p.b.unguard(p.ch, p.opts.Access)
 	p.b.release(p.ch)
 }
 
@@ -117,9 +120,9 @@ func (p *Publisher) Begin(h Header, size int64) { p.header, p.size = h, size }
 func (p *Publisher) Ready(ctx context.Context) error {
 	for p.opts.Wait {
 		p.b.mu.Lock()
-		if p.b.down {
+		if err := p.barred(); err != nil {
 			p.b.mu.Unlock()
-			return ErrClosed
+			return err
 		}
 		p.refresh()
 		if len(p.followers) > 0 || p.ch.waiter() != nil {
@@ -129,6 +132,17 @@ func (p *Publisher) Ready(ctx context.Context) error {
 		if err := p.awaitArrival(ctx); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// barred tells why the publisher may not begin a message. Under Broker.mu.
+func (p *Publisher) barred() error {
+	switch {
+	case p.b.down:
+		return ErrClosed
+	case p.denied.Load():
+		return ErrDenied
 	}
 	return nil
 }
@@ -164,8 +178,13 @@ func (p *Publisher) Message(ctx context.Context, h Header, data []byte) (deliver
 
 // write sends data in chunks, the last of which ends the message if last.
 func (p *Publisher) write(ctx context.Context, data []byte, last bool) error {
+	p.ch.seen()
 	first := !p.open.Load()
-	if first {
+	switch {
+	case p.denied.Load():
+		p.Abort()
+		return ErrDenied
+	case first:
 		if err := p.start(ctx); err != nil {
 			return err
 		}

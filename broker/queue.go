@@ -47,6 +47,7 @@ func (b *Broker) Send(ctx context.Context, n Name, m Message) error {
 		return err
 	}
 	o := b.offer(ch, m)
+	ch.seen()
 	o.as = identityOf(ctx)
 	b.place(o)
 	b.mu.Unlock()

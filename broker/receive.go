@@ -1,6 +1,9 @@
 package broker
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // taken is what a waiter is handed: one of the three.
 type taken struct {
@@ -85,7 +88,7 @@ func (b *Broker) await(ctx context.Context, ch *channel, w *waiter) (*Delivery, 
 			d.Info = t.box.info
 		}
 		err := d.begin(ctx, w.wake)
-		if err == errWithdrawn {
+		if errors.Is(err, errWithdrawn) {
 			b.mu.Lock()
 			b.count.transfers.Add(-1)
 			b.enqueue(ch, w) // at its old place

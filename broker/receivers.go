@@ -46,9 +46,9 @@ func (p *Publisher) start(ctx context.Context) error {
 			}
 		}
 		p.b.mu.Lock()
-		if p.b.down {
+		if err := p.barred(); err != nil {
 			p.b.mu.Unlock()
-			return ErrClosed
+			return err
 		}
 		p.refresh()
 		if !p.opts.Wait || len(p.followers) > 0 || p.ch.waiter() != nil {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -27,13 +28,13 @@ func (c *Call) Answer(ctx context.Context, take, answer time.Duration) (*Deliver
 			return nil, failed
 		case a != nil:
 			d, err := c.receive(ctx, a)
-			if err == errWithdrawn {
+			if errors.Is(err, errWithdrawn) {
 				continue
 			}
 			return d, err
 		case sw != nil:
 			d, err := c.receiveFrom(ctx, sw)
-			if err == errReturned {
+			if errors.Is(err, errReturned) {
 				continue
 			}
 			return d, err
@@ -81,7 +82,7 @@ func (c *Call) receive(ctx context.Context, a *answer) (*Delivery, error) {
 	d := &Delivery{b: c.b, offer: &a.offer}
 	err := d.begin(ctx, wake)
 	switch {
-	case err == errWithdrawn:
+	case errors.Is(err, errWithdrawn):
 		c.b.count.transfers.Add(-1)
 		c.unbind()
 		return nil, err

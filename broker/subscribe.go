@@ -135,9 +135,9 @@ func byID(a *attachment, id uint64) int {
 }
 
 // remove takes s off all its channels, once. Under Broker.mu.
-func (b *Broker) remove(s *Subscription) {
+func (b *Broker) remove(s *Subscription) (stops stops) {
 	if s.closed {
-		return
+		return nil
 	}
 	s.closed = true
 	if i := slices.Index(b.wild, s); i >= 0 {
@@ -147,17 +147,19 @@ func (b *Broker) remove(s *Subscription) {
 		b.detach(a)
 	}
 	if s.exact != nil {
-		b.unguard(s.exact, s.opts.Access)
+		stops = b.unguard(s.exact, s.opts.Access)
 		b.release(s.exact)
 	}
+	return stops
 }
 
 // evict cuts off a subscription that held its publishers back for too long.
 func (b *Broker) evict(s *Subscription) {
 	b.mu.Lock()
 	gone := s.closed
-	b.remove(s)
+	stops := b.remove(s)
 	b.mu.Unlock()
+	stops.call()
 	s.box.end(ErrSlow, false)
 	if gone {
 		return
@@ -174,8 +176,9 @@ func (b *Broker) evict(s *Subscription) {
 // returns an error. Close may be called again.
 func (s *Subscription) Close() {
 	s.b.mu.Lock()
-	s.b.remove(s)
+	stops := s.b.remove(s)
 	s.b.mu.Unlock()
+	stops.call()
 	s.box.mu.Lock()
 	o := s.offer
 	s.offer, s.idle = nil, false

@@ -31,6 +31,10 @@ var userEndpoints = map[string]controlEndpoint{
 	"ntfy":             {"", false, (*Server).notify},
 }
 
+// NeedsAdmin tells whether the control endpoint of this name is for is_admin tokens
+// alone, whatever their patterns say.
+func NeedsAdmin(endpoint string) bool { return userEndpoints[endpoint].admin }
+
 // serverEndpoints are below /_/, for the admins of the server.
 var serverEndpoints = map[string]controlEndpoint{
 	"users":            {http.MethodGet, true, (*Server).cachedUsers},

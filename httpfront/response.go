@@ -3,6 +3,7 @@ package httpfront
 import (
 	"bufio"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -76,7 +77,12 @@ func (s *Server) answered(w *response) {
 		slog.String("client", s.limits.client(w.r).String()),
 	}
 	if w.failure != nil {
-		attrs = append(attrs, slog.String("reason", w.failure.Error()))
+		reason := w.failure.Error()
+		var own *httpError
+		if errors.As(w.failure, &own) && own.status == http.StatusBadRequest {
+			reason = "bad request" // the line that the client got repeats its own words, of the query too
+		}
+		attrs = append(attrs, slog.String("reason", reason))
 	}
 	s.log.LogAttrs(context.Background(), slog.LevelInfo, "http request", attrs...)
 }

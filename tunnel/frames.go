@@ -78,7 +78,9 @@ func (f *frames) watch(gone context.CancelCauseFunc) {
 	select {
 	case <-f.ended:
 	case <-f.closed:
-		return
+		if !f.gotEnd.Load() {
+			return
+		}
 	}
 	for {
 		f.conn.SetReadDeadline(time.Now().Add(silence))

@@ -28,11 +28,15 @@ func usagef(format string, args ...any) error {
 	return usageError{fmt.Sprintf(format, args...)}
 }
 
+// errSaid is the error of a command that has said all there is to say: exit 1.
+var errSaid = errors.New("said already")
+
 // commands lists what the binary can do. A new command is one file and one line.
 func commands() []*cli.Command {
 	return []*cli.Command{
 		startCommand(),
 		healthcheckCommand(),
+		aclCommand(),
 	}
 }
 
@@ -68,7 +72,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintln(stderr, "patchwork: "+oneLine(err))
+	if !errors.Is(err, errSaid) {
+		fmt.Fprintln(stderr, "patchwork: "+oneLine(err))
+	}
 	if errors.As(err, new(usageError)) {
 		return exitUsage
 	}
