@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -70,7 +72,7 @@ func (s *Server) answered(w *response) {
 	}
 	attrs := []slog.Attr{
 		slog.String("method", w.r.Method),
-		slog.String("path", w.r.URL.EscapedPath()),
+		slog.String("path", shownPath(w.r.URL)),
 		slog.Int("status", w.status),
 		slog.Int64("bytes", w.bytes),
 		slog.Duration("took", time.Since(w.begun).Round(time.Microsecond)),
@@ -85,6 +87,15 @@ func (s *Server) answered(w *response) {
 		attrs = append(attrs, slog.String("reason", reason))
 	}
 	s.log.LogAttrs(context.Background(), slog.LevelInfo, "http request", attrs...)
+}
+
+// shownPath is a path for the log. The address of a feed is its credential.
+func shownPath(u *url.URL) string {
+	path := u.EscapedPath()
+	if strings.HasPrefix(path, "/rss/") {
+		return "/rss/***"
+	}
+	return path
 }
 
 // counter counts events for the metrics.

@@ -67,8 +67,11 @@ func (s *Server) route(w *response, r *http.Request) error {
 	}
 	first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	d, ok := doors[first]
-	if first == "_" {
+	switch first {
+	case "_":
 		return s.serverControl(w, r, rest)
+	case "rss":
+		return s.feed(w, r, rest)
 	}
 	if !ok {
 		return errorf(http.StatusNotFound, "there is nothing at this path; channels are at /p/NAME")
@@ -108,6 +111,33 @@ func (s *Server) healthz(w *response, r *http.Request) error {
 	}
 	s.plain(w, http.StatusOK, "OK!")
 	return nil
+}
+
+// feed serves a user's feed of monitors. Its address is its credential.
+func (s *Server) feed(w *response, r *http.Request, token string) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return notAllowed("GET, HEAD")
+	}
+	leave, err := s.limits.enter(r, true)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if s.cfg.Feed == nil {
+		return errorf(http.StatusNotFound, "there are no feeds on this relay")
+	}
+	text, ok := s.cfg.Feed(token)
+	if !ok {
+		return errorf(http.StatusNotFound, "there is no such feed; ask for its address with: ssh HOST rss")
+	}
+	h := w.Header()
+	open(h)
+	h.Set("Content-Type", "application/rss+xml; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-cache")
+	w.extend(s.cfg.WriteTimeout)
+	_, err = w.Write(text)
+	return err
 }
 
 func notAllowed(allow string) error {

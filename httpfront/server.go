@@ -32,9 +32,10 @@ type Config struct {
 	MaxWaiting     int           // requests one client address may have waiting
 	TrustedProxies []netip.Prefix
 
-	Users  *acl.Store     // rules of /u; nil: there are no users
-	Signer *acl.Signer    // reads signed tokens; nil: there are none
-	Notify *notify.Sender // sends users' notifications; nil: to nowhere
+	Users  *acl.Store                               // rules of /u; nil: there are no users
+	Signer *acl.Signer                              // reads signed tokens; nil: there are none
+	Feed   func(token string) (rss []byte, ok bool) // what is at /rss/TOKEN; nil: nothing
+	Notify *notify.Sender                           // sends users' notifications; nil: to nowhere
 
 	SecretKey    []byte               // makes the secrets of hooks; nil: a random one
 	Registry     *prometheus.Registry // what /metrics shows, besides the server's own; nil: nothing else

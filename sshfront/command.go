@@ -38,6 +38,7 @@ func commands() []command {
 		{name: "pipe", args: "[TOPIC]", about: "send and receive at once, without waiting", topic: maybeTopic, flags: pipeFlags, run: runPipe, more: pipeHelp},
 		{name: "ls", about: "your topics, and the public ones you are on", flags: jsonFlag, run: runLs, more: lsHelp},
 		{name: "token", about: "a token for using your topics over HTTP", flags: tokenFlags, run: runToken, more: tokenHelp},
+		{name: "notify", about: "send stdin through your notification services", flags: notifyFlags, run: runNotify, more: notifyHelp},
 		{name: "monitor", args: "TOPIC DURATION", about: "watch a topic: silence for DURATION is unhealthy", topic: topicAndWord, flags: monitorFlags, run: runMonitor, more: monitorHelp},
 		{name: "status", about: "your monitors and how they stand", flags: jsonFlag, run: runStatus, more: statusHelp},
 		{name: "uptime", args: "TOPIC", about: "how much of the time a monitored topic was healthy", topic: oneTopic, flags: uptimeFlags, run: runUptime, more: uptimeHelp},

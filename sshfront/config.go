@@ -35,6 +35,10 @@ type Config struct {
 	// as they are if they wrap [ErrToken]. nil: there are no tokens.
 	SignToken func(ctx context.Context, c Caller, get, post []string, ttl time.Duration) (string, error)
 
+	// Notify sends text through the notification services of a user. Its errors
+	// are one plain line each, for the client. nil: there are none.
+	Notify func(ctx context.Context, user string, n Notification) error
+
 	// Monitors keeps the monitors of topics. It is the caller's to close, after
 	// the server was shut down. nil: there are none. WebURL is where the other
 	// door is, for the address of a feed: "https://host".

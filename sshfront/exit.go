@@ -1,6 +1,7 @@
 package sshfront
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -48,7 +49,7 @@ func verdict(err error) (code int, line string) {
 		return exit.code, exit.line
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted, ""
-	case errors.Is(err, errClientGone):
+	case errors.Is(err, errClientGone), errors.Is(err, context.Canceled):
 		return exitFailed, ""
 	case errors.Is(err, broker.ErrClosed):
 		return exitGoingDown, "the relay is going down, try again"

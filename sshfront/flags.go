@@ -34,6 +34,7 @@ type options struct {
 	get, post  []string // patterns
 	ttl        time.Duration
 	from, to   time.Time // zero: not said
+	note       Notification
 }
 
 func commonFlags(f *flag.FlagSet, o *options) {

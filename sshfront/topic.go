@@ -35,6 +35,8 @@ func (s *session) channel(topic string, isPublic bool, actions ...Action) (broke
 		if s.guest = s.invited(name.String()); !s.guest {
 			return broker.Name{}, denied(name.String())
 		}
+		s.as.Guest = true // and is shown out when the list goes
+		s.ctx = broker.As(s.ctx, s.as)
 	}
 	return name, nil
 }

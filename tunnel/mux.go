@@ -34,7 +34,7 @@ func muxConfig() *yamux.Config {
 // notice.
 type lane struct {
 	*yamux.Stream
-	lanes *sync.WaitGroup // counts lanes that are being emptied
+	crew *crew
 
 	reading sync.Mutex // held during a Read
 
@@ -88,20 +88,23 @@ func (l *lane) Close() error {
 	}
 	l.closed = true
 	l.Stream.SetReadDeadline(time.Unix(1, 0)) // wakes a Read
-	l.lanes.Go(func() {
+	empty := func() {
 		l.Stream.Close()
 		l.reading.Lock()
 		defer l.reading.Unlock()
 		l.Stream.SetReadDeadline(time.Time{})
 		io.Copy(io.Discard, l.Stream) // ends with the session at the latest
-	})
+	}
+	if !l.crew.start(empty) {
+		l.Stream.Close()
+	}
 	return nil
 }
 
 // listener hands out the streams that the other end opens.
 type listener struct {
-	mux   *yamux.Session
-	lanes *sync.WaitGroup
+	mux  *yamux.Session
+	crew *crew
 }
 
 func (l listener) Accept() (net.Conn, error) {
@@ -109,8 +112,33 @@ func (l listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &lane{Stream: s, lanes: l.lanes}, nil
+	return &lane{Stream: s, crew: l.crew}, nil
 }
 
 func (l listener) Close() error   { return l.mux.Close() }
 func (l listener) Addr() net.Addr { return l.mux.Addr() }
+
+// crew are the goroutines that a session has at work on its lanes.
+type crew struct {
+	mu   sync.Mutex // guards over, and work.Add against work.Wait
+	over bool
+	work sync.WaitGroup
+}
+
+// start has f done, unless the session is over.
+func (c *crew) start(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.work.Go(f)
+	}
+	return !c.over
+}
+
+// finish waits for all, once the session's multiplexer is closed.
+func (c *crew) finish() {
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
+	c.work.Wait()
+}

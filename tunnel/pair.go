@@ -37,7 +37,7 @@ func (s *SendIt) read(w http.ResponseWriter, r *http.Request) error {
 	}
 	x.reading.Store(false)
 	if err == nil {
-		defer context.AfterFunc(x.stream.ctx, func() { control.do(func() { control.SetWriteDeadline(time.Now().Add(lastWords)) }) })()
+		defer context.AfterFunc(x.stream.ctx, control.bound)()
 		err = pump(w, control, out)
 	}
 	if err != nil {
@@ -102,7 +102,7 @@ func (s *SendIt) write(w http.ResponseWriter, r *http.Request) error {
 	}
 	control := newControl(w)
 	defer control.release()
-	in := newInlet(r.Body, func() { control.do(func() { control.SetReadDeadline(time.Unix(1, 0)) }) })
+	in := newInlet(r.Body, control.interrupt)
 	defer in.leave()
 	if err := x.stream.adopt(r.Context(), in, out); err != nil {
 		return err
@@ -134,8 +134,9 @@ func (s *session) started() (err error) {
 // belong to the next request of that connection.
 type control struct {
 	*http.ResponseController
-	mu   sync.Mutex
-	over bool
+	mu      sync.Mutex // held while a deadline is set
+	over    bool
+	bounded bool
 }
 
 func newControl(w http.ResponseWriter) *control {
@@ -151,8 +152,25 @@ func (c *control) do(f func()) {
 	}
 }
 
+// release gives the connection back as it was.
 func (c *control) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.over = true
+	if c.bounded {
+		c.SetWriteDeadline(time.Time{})
+	}
+}
+
+// bound gives whoever does not take what is written a moment more.
+func (c *control) bound() {
+	c.do(func() {
+		c.bounded = true
+		c.SetWriteDeadline(time.Now().Add(lastWords))
+	})
+}
+
+// interrupt ends a read of the body; the connection is of no more use.
+func (c *control) interrupt() {
+	c.do(func() { c.SetReadDeadline(time.Unix(1, 0)) })
 }

@@ -24,7 +24,7 @@ type session struct {
 	once  sync.Once
 	ready chan struct{} // closed when mux is set
 	mux   *yamux.Session
-	lanes sync.WaitGroup
+	crew  crew
 }
 
 func newSession(id, prefix string) *session {
@@ -71,7 +71,7 @@ func (s *session) run() (why error) {
 	if why == nil {
 		why = ErrLost
 	}
-	s.lanes.Wait()
+	s.crew.finish()
 	return why
 }
 
@@ -91,5 +91,5 @@ func (s *session) DialContext(ctx context.Context, _, _ string) (net.Conn, error
 	if err != nil {
 		return nil, ErrLost
 	}
-	return &lane{Stream: stream, lanes: &s.lanes}, nil
+	return &lane{Stream: stream, crew: &s.crew}, nil
 }

@@ -25,15 +25,17 @@ func aclCommand() *cli.Command {
 		UsageText: "patchwork acl check FILE\npatchwork acl can FILE [--token TOKEN | --key KEY] ACTION PATH",
 		Subcommands: []*cli.Command{
 			{
-				Name:         "check",
-				Usage:        "tell whether a relay would take the file, or where its first mistake is",
-				UsageText:    "patchwork acl check FILE        (- is the standard input)",
-				OnUsageError: plainUsage,
-				Action:       checkRules,
+				Name:            "check",
+				HideHelpCommand: true,
+				Usage:           "tell whether a relay would take the file, or where its first mistake is",
+				UsageText:       "patchwork acl check FILE        (- is the standard input)",
+				OnUsageError:    plainUsage,
+				Action:          checkRules,
 			},
 			{
-				Name:  "can",
-				Usage: "tell what a token or key may do, and the rule that decides",
+				Name:            "can",
+				HideHelpCommand: true,
+				Usage:           "tell what a token or key may do, and the rule that decides",
 				UsageText: "patchwork acl can FILE [--token TOKEN | --key KEY] ACTION PATH\n\n" +
 					"ACTION is a method (GET, POST, PUT, DELETE, PATCH) or one of receive, send, answer,\n" +
 					"forward, tunnel, admin. PATH is what follows /u/USER, for forward HOST:PORT, for tunnel\n" +
@@ -42,7 +44,7 @@ func aclCommand() *cli.Command {
 				OnUsageError: plainUsage,
 				Flags: []cli.Flag{
 					&cli.StringFlag{Name: "token", Usage: "`TOKEN` as a client would send it"},
-					&cli.StringFlag{Name: "key", Usage: "`KEY`: a file (id_ed25519.pub), or SHA256:… as ssh-keygen -l prints it"},
+					&cli.StringFlag{Name: "key", Usage: "`KEY` in a file (id_ed25519.pub), or SHA256:… as ssh-keygen -l prints it"},
 				},
 				Action: canRules,
 			},

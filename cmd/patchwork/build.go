@@ -2,12 +2,15 @@ package main
 
 import (
 	"log/slog"
+	"path/filepath"
+	"strconv"
 
 	"patchwork/acl"
 	"patchwork/broker"
 	"patchwork/httpfront"
 	"patchwork/notify"
 	"patchwork/sshfront"
+	"patchwork/sshfront/monitor"
 )
 
 // parts is what a relay is made of, besides its broker.
@@ -15,10 +18,17 @@ type parts struct {
 	doors  []*door // HTTP first, SSH second
 	users  *acl.Store
 	notify *notify.Sender
+
+	monitors *monitor.Store
 }
 
 // close ends what serves the doors. They are closed already.
 func (p *parts) close(log *slog.Logger) {
+	if p.monitors != nil {
+		if err := p.monitors.Close(); err != nil {
+			log.Error("monitors did not end cleanly", "error", err)
+		}
+	}
 	if err := p.notify.Close(); err != nil {
 		log.Error("notifications did not end cleanly", "error", err)
 	}
@@ -43,6 +53,13 @@ func build(cfg config, dir string, b *broker.Broker, log *slog.Logger) (*parts, 
 	signer := acl.NewSigner(key)
 	sender := notify.New(notify.Options{DialContext: egress(cfg).DialContext})
 	p := &parts{users: store, notify: sender}
+	p.monitors, err = monitor.Open(filepath.Join(dir, "monitors.db"), monitor.Options{
+		Watcher: b, Notify: alert(store, sender, log), Logger: log,
+	})
+	if err != nil {
+		p.close(log)
+		return nil, err
+	}
 
 	shell := &door{name: "SSH", flag: "--ssh-port", port: cfg.sshPort}
 	var shellStats func() sshfront.Stats
@@ -53,9 +70,13 @@ func build(cfg config, dir string, b *broker.Broker, log *slog.Logger) (*parts, 
 			DataDir:      dir,
 			MaxConns:     cfg.sshMaxConns,
 			WriteTimeout: cfg.writeTimeout,
-			Identify:     identify(store),
+			Identify:     identify(store, cfg.sshOpen),
 			TrustedCAs:   cas,
+			Closed:       !cfg.sshOpen,
 			SignToken:    signToken(signer),
+			Notify:       notifier(store, sender),
+			Monitors:     p.monitors,
+			WebURL:       webURL(cfg),
 		})
 		if err != nil {
 			p.close(log)
@@ -77,6 +98,7 @@ func build(cfg config, dir string, b *broker.Broker, log *slog.Logger) (*parts, 
 			Users:          store,
 			Signer:         signer,
 			Notify:         sender,
+			Feed:           p.monitors.Feed,
 			SecretKey:      key,
 			Registry:       newRegistry(b, store, shellStats),
 			MetricsToken:   string(cfg.metricsToken),
@@ -89,4 +111,12 @@ func build(cfg config, dir string, b *broker.Broker, log *slog.Logger) (*parts, 
 	}
 	p.doors = []*door{web, shell}
 	return p, nil
+}
+
+// webURL is where clients find the HTTP door, as far as the relay knows.
+func webURL(cfg config) string {
+	if cfg.publicURL != "" {
+		return cfg.publicURL
+	}
+	return "http://localhost:" + strconv.Itoa(cfg.port)
 }

@@ -1,15 +1,8 @@
 package main
 
-import (
-	"context"
-	"errors"
-	"net"
-)
+import "patchwork/tunnel"
 
-type noDialer struct{}
-
-func (noDialer) DialContext(context.Context, string, string) (net.Conn, error) {
-	return nil, errors.New("not yet")
+// egress is how the relay itself connects to the outside for its users.
+func egress(cfg config) *tunnel.Dialer {
+	return tunnel.NewDialer(tunnel.Policy{Allow: cfg.egressAllow, Deny: cfg.egressDeny})
 }
-
-func egress(config) noDialer { return noDialer{} }

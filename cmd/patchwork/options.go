@@ -37,6 +37,7 @@ type config struct {
 	admins         []string      // users whose is_admin tokens are the whole server's
 	sshOpen        bool          // keys that nobody knows have a namespace of their own
 	sshCA          string        // file of authorities whose certificates are believed
+	publicURL      string        // of the HTTP door as clients see it, "" is not known
 	egressAllow    []netip.Prefix
 	egressDeny     []netip.Prefix
 }
@@ -119,6 +120,8 @@ var options = []option{
 		set: field(boolean, func(c *config) *bool { return &c.sshOpen })},
 	{name: "ssh-ca", shown: "none", usage: "`FILE` with the keys of authorities whose SSH user certificates are believed",
 		set: field(text, func(c *config) *string { return &c.sshCA })},
+	{name: "public-url", shown: "http://localhost and the port", usage: "`URL` of the HTTP door as clients see it, for addresses the relay tells them",
+		set: field(text, func(c *config) *string { return &c.publicURL })},
 	{name: "egress-allow", shown: "none", usage: "`CIDRS`, comma separated, inside the network that users may have the relay connect to",
 		set: field(prefixes, func(c *config) *[]netip.Prefix { return &c.egressAllow })},
 	{name: "egress-deny", shown: "none", usage: "`CIDRS`, comma separated, that the relay never connects to",

@@ -40,6 +40,9 @@ func TestHelpPages(t *testing.T) {
 		"help":             {"help"},
 		"help-start":       {"start", "--help"},
 		"help-healthcheck": {"healthcheck", "--help"},
+		"help-acl":         {"acl", "--help"},
+		"help-acl-check":   {"acl", "check", "--help"},
+		"help-acl-can":     {"acl", "can", "--help"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, got, talk := command(t, t.Context(), args...)

@@ -46,8 +46,9 @@ func userSource(cfg config) (acl.Source, error) {
 	return nil, nil
 }
 
-// identify says who a client of the SSH door is, by the rules of users.
-func identify(store *acl.Store) func(context.Context, sshfront.Identity, string) (sshfront.Caller, error) {
+// identify says who a client of the SSH door is, by the rules of users. On a relay
+// that is not open, keys that nobody knows have the public topics only.
+func identify(store *acl.Store, open bool) func(context.Context, sshfront.Identity, string) (sshfront.Caller, error) {
 	return func(ctx context.Context, id sshfront.Identity, user string) (sshfront.Caller, error) {
 		if len(id.Principals) > 0 {
 			return sshfront.UserCaller(user), nil // an authority vouches for it
@@ -55,6 +56,15 @@ func identify(store *acl.Store) func(context.Context, sshfront.Identity, string)
 		p, err := store.Key(ctx, acl.FingerprintOf(id.Key), user)
 		if err != nil {
 			return nil, err
+		}
+		if p.Namespace() == sshfront.KeyNamespace(id.Key) {
+			grants, err := store.Grants(ctx, acl.FingerprintOf(id.Key))
+			if err != nil {
+				return nil, err
+			}
+			if len(grants) == 0 && !open {
+				return sshfront.KeyCaller(id.Key), nil // a stranger, which the door turns away
+			}
 		}
 		return caller{p}, nil
 	}
