@@ -50,7 +50,7 @@ func (b *Broker) bindOrWait(ctx context.Context, ch *channel, id string, a *answ
 	switch {
 	case id != "":
 		c := b.calls[id]
-		if c == nil || c.ch != ch || c.answer != nil || c.switched != nil || c.state != callHeld {
+		if c == nil || c.ch != ch && c.home != ch || c.answer != nil || c.switched != nil || c.state != callHeld {
 			b.mu.Unlock()
 			return ErrGone
 		}
@@ -65,12 +65,10 @@ func (b *Broker) bindOrWait(ctx context.Context, ch *channel, id string, a *answ
 		b.mu.Unlock()
 		return ErrClosed
 	}
-	for x := ch.offers.head; x != nil; x = x.next {
-		if x.v.call != nil { // and not just a message
-			b.answerUnread(x.v, a)
-			b.mu.Unlock()
-			return nil
-		}
+	if o := b.waiting(ch, func(o *offer) bool { return o.call != nil }); o != nil { // and not just a message
+		b.answerUnread(o, ch, a)
+		b.mu.Unlock()
+		return nil
 	}
 	ch.consumers.push(&a.place)
 	b.mu.Unlock()
@@ -110,8 +108,9 @@ func (b *Broker) bind(c *Call, a *answer) {
 
 // answerUnread binds a to a request that nobody has taken: its body is not
 // read, and it leaves its line as long as a is not withdrawn. Under mu.
-func (b *Broker) answerUnread(o *offer, a *answer) {
-	o.ch.offers.remove(&o.node)
+func (b *Broker) answerUnread(o *offer, ch *channel, a *answer) {
+	o.unline()
+	o.call.moveTo(ch)
 	o.mu.Lock()
 	o.inLine, o.bound = false, true
 	o.mu.Unlock()

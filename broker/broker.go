@@ -26,7 +26,8 @@ type Broker struct {
 	wild     []*Subscription  // by pattern, in order of coming
 	calls    map[string]*Call // by reply id
 	watches  map[Name][]*watch
-	seq      uint64 // order of arrival
+	below    map[Name]*line[*offer] // waiting requests, by the names above their channels
+	seq      uint64                 // order of arrival
 	down     bool
 }
 
@@ -47,6 +48,7 @@ func New(o Options) *Broker {
 		channels: map[Name]*channel{},
 		calls:    map[string]*Call{},
 		watches:  map[Name][]*watch{},
+		below:    map[Name]*line[*offer]{},
 	}
 }
 

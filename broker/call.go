@@ -14,7 +14,8 @@ import (
 // so that an answer may begin while the request is still arriving.
 type Call struct {
 	b    *Broker
-	ch   *channel
+	home *channel // of its name
+	ch   *channel // home, or the one above on which a responder has it; held too then; guarded by Broker.mu
 	id   string
 	req  *offer
 	m    Message
@@ -65,7 +66,8 @@ func (b *Broker) Call(n Name, m Message) (*Call, error) {
 	if b.down {
 		return nil, ErrClosed
 	}
-	c.ch = b.hold(n.Request())
+	c.home = b.hold(n.Request())
+	c.ch = c.home
 	b.calls[c.id] = c
 	c.req = b.offer(c.ch, m)
 	c.req.call, c.req.info.Reply = c, c.id
@@ -98,7 +100,8 @@ func (c *Call) Close() {
 		stops.add(a.dismiss(ErrGone))
 		a.fail(ErrGone)
 	}
-	b.release(c.ch)
+	c.moveHome()
+	b.release(c.home)
 	b.mu.Unlock()
 	signal(c.wake)
 	stops.call()

@@ -130,8 +130,8 @@ func (s *Subscription) served(o *offer) {
 	}
 }
 
-// claim gives a queue message to s if it is idle. Under Broker.mu.
-func (s *Subscription) claim(o *offer) bool {
+// claim gives a queue message to s, on ch, if it is idle. Under Broker.mu.
+func (s *Subscription) claim(o *offer, ch *channel) bool {
 	s.box.mu.Lock()
 	defer s.box.mu.Unlock()
 	s.skipped = true // there may be more
@@ -139,7 +139,7 @@ func (s *Subscription) claim(o *offer) bool {
 		return false
 	}
 	s.offer, s.idle, s.offerFirst, s.offerLast = o, false, true, false
-	s.b.match(o, s.box.wake)
+	s.b.match(o, ch, s.box.wake)
 	signal(s.box.wake)
 	return true
 }
@@ -150,16 +150,14 @@ func (s *Subscription) scan() {
 	s.b.mu.Lock()
 	defer s.b.mu.Unlock()
 	var first *offer
+	var at *channel
 	for ch := range s.attached {
-		x := ch.offers.head
-		for x != nil && x.v.pipe == s {
-			x = x.next // its own
-		}
-		if x != nil && (first == nil || x.seq < first.node.seq) {
-			first = x.v
+		o := s.b.waiting(ch, func(o *offer) bool { return o.pipe != s })
+		if o != nil && (first == nil || o.node.seq < first.node.seq) {
+			first, at = o, ch
 		}
 	}
 	if first != nil {
-		s.claim(first)
+		s.claim(first, at)
 	}
 }

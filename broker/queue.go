@@ -9,13 +9,14 @@ import (
 // receiver.
 type offer struct {
 	stream
-	ch   *channel
-	node node[*offer] // in ch.offers; guarded by Broker.mu
-	info *Info
-	call *Call // set when it is a request
-	as   Identity
-	pipe *Subscription // does not receive it
-	back bool          // it is the answer to one: there is no other receiver
+	ch    *channel
+	node  node[*offer] // in ch.offers; guarded by Broker.mu
+	above []aboveNode  // of a request: in lines of Broker.below; guarded by Broker.mu
+	info  *Info
+	call  *Call // set when it is a request
+	as    Identity
+	pipe  *Subscription // does not receive it
+	back  bool          // it is the answer to one: there is no other receiver
 
 	begun  bool // some receiver had it; guarded by mu
 	inLine bool // mirrors node.in for the producer; guarded by mu
@@ -136,7 +137,7 @@ func (b *Broker) failed(o *offer) {
 // dismiss settles an offer, and takes it out of its line if it stands in one. It
 // returns what settle returns. Under Broker.mu.
 func (o *offer) dismiss(err error) (stop func()) {
-	o.ch.offers.remove(&o.node)
+	o.unline()
 	o.mu.Lock()
 	o.inLine, o.bound = false, false
 	stop = o.settle(err)
@@ -150,33 +151,46 @@ func (o *offer) dismiss(err error) (stop func()) {
 // place gives an offer to the first receiver in line that is free, or puts it
 // into the line of offers. Under mu.
 func (b *Broker) place(o *offer) {
-	for x := o.ch.consumers.head; x != nil; x = x.next {
-		switch t := x.v; {
-		case t.waiter != nil:
-			o.ch.consumers.remove(x)
-			b.match(o, t.waiter.wake)
-			t.waiter.got <- taken{offer: o}
-			return
-		case t.sub != nil:
-			if t.sub.s != o.pipe && t.sub.s.claim(o) {
-				return
-			}
-		case t.answer != nil && o.call != nil:
-			o.ch.consumers.remove(x)
-			b.answerUnread(o, t.answer)
-			return
-		}
+	if b.placeOn(o, o.ch) {
+		return
 	}
-	o.ch.offers.push(&o.node)
+	if o.call != nil && b.placeAbove(o) {
+		return
+	}
+	b.line(o)
 	o.mu.Lock()
 	o.inLine = true
 	o.mu.Unlock()
 }
 
-// match hands an offer to the receiver that is woken through wake. Under mu.
-func (b *Broker) match(o *offer, wake chan struct{}) {
-	o.ch.offers.remove(&o.node)
+// placeOn gives an offer to the first receiver in the channel's line that is free.
+// Under mu.
+func (b *Broker) placeOn(o *offer, ch *channel) bool {
+	for x := ch.consumers.head; x != nil; x = x.next {
+		switch t := x.v; {
+		case t.waiter != nil:
+			ch.consumers.remove(x)
+			b.match(o, ch, t.waiter.wake)
+			t.waiter.got <- taken{offer: o}
+			return true
+		case t.sub != nil:
+			if t.sub.s != o.pipe && t.sub.s.claim(o, ch) {
+				return true
+			}
+		case t.answer != nil && o.call != nil:
+			ch.consumers.remove(x)
+			b.answerUnread(o, ch, t.answer)
+			return true
+		}
+	}
+	return false
+}
+
+// match hands an offer to the receiver on ch that is woken through wake. Under mu.
+func (b *Broker) match(o *offer, ch *channel, wake chan struct{}) {
+	o.unline()
 	if o.call != nil {
+		o.call.moveTo(ch)
 		b.callTaken(o.call)
 	}
 	o.mu.Lock()
@@ -238,6 +252,7 @@ func (b *Broker) finish(o *offer, err error) {
 func (b *Broker) again(o *offer) (stop func()) {
 	if o.call != nil {
 		b.callReturned(o.call)
+		o.call.moveHome()
 	}
 	if b.down {
 		return o.dismiss(ErrClosed)

@@ -54,9 +54,9 @@ func (b *Broker) Receive(ctx context.Context, n Name) (*Delivery, error) {
 
 // enqueue gives the first offer to a waiter, or puts it into the line. Under mu.
 func (b *Broker) enqueue(ch *channel, w *waiter) {
-	if first := ch.offers.head; first != nil {
-		b.match(first.v, w.wake)
-		w.got <- taken{offer: first.v}
+	if first := b.waiting(ch, nil); first != nil {
+		b.match(first, ch, w.wake)
+		w.got <- taken{offer: first}
 		return
 	}
 	ch.consumers.push(&w.node)

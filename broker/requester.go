@@ -112,6 +112,7 @@ func (c *Call) unbind() {
 		return
 	}
 	c.state = callWaits
+	c.moveHome()
 	if b.down {
 		stops.add(c.req.dismiss(ErrClosed))
 		return

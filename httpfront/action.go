@@ -29,10 +29,13 @@ const (
 
 // actionOf says what a request on a channel does.
 func actionOf(r *http.Request, c channel) (action, error) {
+	kind := c.name.Kind()
 	if websocket.IsWebSocketUpgrade(r) && r.Method == http.MethodGet {
+		if kind == broker.Req || kind == broker.Res {
+			return 0, errorf(http.StatusBadRequest, "a request/response channel is no pipe; take requests with GET on res/ and answer with POST")
+		}
 		return actPipe, nil
 	}
-	kind := c.name.Kind()
 	if kind == broker.Req {
 		return actAsk, nil // by any method, that is the request's own
 	}
@@ -154,6 +157,9 @@ func howToSend(r *http.Request, c channel) (sending, error) {
 }
 
 func (s *Server) receiveOrFollow(w *response, r *http.Request, c channel) error {
+	if _, err := howToSend(r, c); err != nil {
+		return err // the words for producers are checked here as well
+	}
 	follow, err := flag(r, "follow", false)
 	if err != nil {
 		return err

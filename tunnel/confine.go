@@ -15,9 +15,9 @@ func confine(r *http.Response) error {
 	for _, name := range originWide {
 		r.Header.Del(name)
 	}
-	root := "/"
+	root := ""
 	if !to.byHost {
-		root += to.prefix
+		root = "/" + to.prefix
 		if scope := r.Header.Get("Service-Worker-Allowed"); scope != "" && !within(scope, root) {
 			r.Header.Del("Service-Worker-Allowed")
 		}
@@ -29,18 +29,16 @@ func confine(r *http.Response) error {
 	return nil
 }
 
-// confineCookie scopes a cookie to the host it came from and to the paths below
-// root. All else stays as it was written.
+// confineCookie scopes a cookie to the host it came from and, unless root is "",
+// to the paths below root. All else stays as it was written.
 func confineCookie(cookie, root string) string {
-	var out []string
-	path := root
-	for i, part := range strings.Split(cookie, ";") {
-		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
-		switch {
-		case i == 0:
-			out = append(out, part)
-		case strings.EqualFold(strings.TrimSpace(name), "Domain"):
-		case strings.EqualFold(strings.TrimSpace(name), "Path"):
+	parts := strings.Split(cookie, ";")
+	out, path := parts[:1], root
+	for _, part := range parts[1:] {
+		name, value, _ := strings.Cut(part, "=")
+		switch name = strings.TrimSpace(name); {
+		case strings.EqualFold(name, "Domain"):
+		case strings.EqualFold(name, "Path") && root != "":
 			if value = strings.TrimSpace(value); within(value, root) {
 				path = value
 			}
@@ -48,11 +46,14 @@ func confineCookie(cookie, root string) string {
 			out = append(out, part)
 		}
 	}
-	return strings.Join(append(out, " Path="+path), ";")
+	if root != "" { // also where there was none: the default is the folder of the page
+		out = append(out, " Path="+path)
+	}
+	return strings.Join(out, ";")
 }
 
-// within says whether path is root or below it, as browsers compare them.
+// within says whether path is root or below it, in whatever way it is compared.
 func within(path, root string) bool {
 	rest, ok := strings.CutPrefix(path, root)
-	return ok && (rest == "" || rest[0] == '/' || root == "/") && !strings.Contains(path, "..") && !strings.ContainsAny(path, "%\\")
+	return ok && (rest == "" || rest[0] == '/') && !strings.Contains(path, "..") && !strings.ContainsAny(path, "%\\")
 }

@@ -155,6 +155,13 @@ func (o *outlet) leads() bool {
 	return o == o.box.taker || o.retired
 }
 
+// finished says whether it is right that the outlet has come to its end.
+func (o *outlet) finished() bool {
+	o.box.mu.Lock()
+	defer o.box.mu.Unlock()
+	return o.retired || o.box.closed
+}
+
 // Close says that nobody reads the outlet any more.
 func (o *outlet) Close() error {
 	o.box.mu.Lock()

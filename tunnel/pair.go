@@ -38,11 +38,12 @@ func (s *SendIt) read(w http.ResponseWriter, r *http.Request) error {
 	x.reading.Store(false)
 	if err == nil {
 		defer context.AfterFunc(x.stream.ctx, control.bound)()
+		defer context.AfterFunc(r.Context(), x.stream.broken)()
 		err = pump(w, control, out)
 	}
 	if err != nil {
 		if out.leads() { // whatever was taken from the stream and not delivered is missing now
-			x.stream.end(ErrLost)
+			x.stream.broken()
 		}
 		panic(http.ErrAbortHandler) // an end would say that all has been sent
 	}

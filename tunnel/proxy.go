@@ -97,7 +97,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "nothing is published here now", http.StatusNotFound)
 		return
 	}
+	fullDuplex(w)
 	p.reverse.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), placeKey{}, to)))
+}
+
+// fullDuplex lets an answer begin before the request has been read, as it may
+// without us.
+func fullDuplex(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 is so anyway
 }
 
 func placeOf(r *http.Request) place {

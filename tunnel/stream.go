@@ -162,3 +162,7 @@ func (s *stream) end(why error) {
 		in.stop()
 	}
 }
+
+// broken says that the outgoing direction does not work any more. What the other
+// end said before that is still read, for a moment.
+func (s *stream) broken() { time.AfterFunc(lastWords/2, func() { s.end(ErrLost) }) }
