@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,7 @@ func TestDefaultsAreThoseOfTheContract(t *testing.T) {
 		heartbeat: 15 * time.Second, writeTimeout: time.Minute, rateLimit: 10,
 		drainTimeout: 30 * time.Second, stallLimit: 30 * time.Second,
 		sshMaxConns: 1000, maxWaiting: 10000, replayBuffer: 64 << 10, mailbox: 1 << 20,
+		aclTTL: 5 * time.Minute, aclMaxStale: time.Hour, sshOpen: true,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -95,6 +97,9 @@ func TestEveryOptionWorksFromEverySource(t *testing.T) {
 		"ssh-max-conns": "7", "max-waiting": "9", "trusted-proxies": "10.0.0.0/8, ::1",
 		"replay-buffer": "1", "mailbox": "3m",
 		"secret-key": "hunter2", "metrics-token": "hunter2",
+		"acl-dir": "/etc/patchwork/users", "forgejo-url": "https://git.example.com", "forgejo-token": "hunter2",
+		"acl-ttl": "1m", "acl-max-stale": "2h", "admins": "alice, bob", "ssh-open": "false", "ssh-ca": "/etc/patchwork/ca.pub",
+		"public-url": "https://relay.example.com", "egress-allow": "10.0.0.0/8", "egress-deny": "192.0.2.1",
 	}
 	plain, err := resolve(nil, environment())
 	if err != nil {
@@ -191,11 +196,15 @@ func TestBadValuesAreRefusedFromEverySource(t *testing.T) {
 		"rate-limit": {"-1", "NaN", "inf", "ten"}, "drain-timeout": {"-3s"}, "stall-limit": {"0s"},
 		"ssh-max-conns": {"0", "x"}, "max-waiting": {"-1"},
 		"trusted-proxies": {"10.0.0.0/33", "localhost", "fe80::1%eth0"},
-		"replay-buffer":   {"0", "64 parsecs", "KiB", "2GiB"}, "mailbox": {"1TB", "-1"},
+		"forgejo-url":     {"git.example.com", "ftp://git.example.com", "https://", "https://user:pw@git.example.com"},
+		"public-url":      {"relay", "https://relay.example.com/?x=1"},
+		"acl-ttl":         {"0", "x"}, "acl-max-stale": {"0"}, "admins": {"alice,,bob"}, "ssh-open": {"maybe"},
+		"egress-allow": {"everything"}, "egress-deny": {"10.0.0.0/33"},
+		"replay-buffer": {"0", "64 parsecs", "KiB", "2GiB"}, "mailbox": {"1TB", "-1"},
 	}
 	for _, o := range options {
-		anyText := o.name == "data-dir" || o.name == "secret-key" || o.name == "metrics-token"
-		if len(bad[o.name]) == 0 && !anyText {
+		anyText := []string{"data-dir", "secret-key", "metrics-token", "acl-dir", "forgejo-token", "ssh-ca"}
+		if len(bad[o.name]) == 0 && !slices.Contains(anyText, o.name) {
 			t.Errorf("no bad value to try for %s", o.name)
 		}
 		for _, value := range bad[o.name] {

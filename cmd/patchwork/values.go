@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,15 @@ func whole(s string, least, most int) (int, error) {
 		return 0, fmt.Errorf("is not a whole number from %d to %d", least, most)
 	}
 	return n, nil
+}
+
+// baseURL reads the address of a web server.
+func baseURL(s string) (string, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", errors.New("is not an address such as https://host.example.com")
+	}
+	return strings.TrimRight(s, "/"), nil
 }
 
 // words reads a list with commas between.
