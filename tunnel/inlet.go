@@ -56,6 +56,11 @@ func (in *inlet) read(p []byte) (int, error) {
 // leave interrupts whoever reads and keeps everybody from reading again: after
 // it, the body belongs to the caller.
 func (in *inlet) leave() {
+	select {
+	case <-in.done: // nobody reads any more, and what carried it is as good as new
+		return
+	default:
+	}
 	in.stop()
 	in.mu.Lock()
 	defer in.mu.Unlock()
