@@ -56,11 +56,8 @@ func (s *Store) asked(ctx context.Context, f Fingerprint, user string) (bool, er
 		return false, nil
 	}
 	rights, err := s.userRights(ctx, f, user)
-	if errors.Is(err, ErrUnavailable) {
-		users, listErr := s.users.get(ctx, everyone)
-		if listErr == nil && !slices.Contains(users, user) {
-			return false, nil
-		}
+	if errors.Is(err, ErrUnavailable) && s.unlisted(ctx, user) {
+		return false, nil
 	}
 	return len(rights) > 0, err
 }

@@ -279,3 +279,23 @@ func TestANarrowedPrincipalHasNoMore(t *testing.T) {
 		}
 	})
 }
+
+// What nobody has listed is no owner; of whom nothing can be read, that is not known.
+func TestWhoIsAnOwnerDuringAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := newFake(map[string]string{"alice": "", "bob": ""})
+		s := newTestStore(t, Config{Source: source})
+		key, _ := testKey(1)
+		p, err := s.Key(t.Context(), key, "") // has the users listed
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.set(func() { source.down = errDown })
+		if known, err := p.Knows(t.Context(), "builds"); known || err != nil {
+			t.Error(known, err)
+		}
+		if known, err := p.Knows(t.Context(), "bob"); known || !errors.Is(err, ErrUnavailable) {
+			t.Error(known, err)
+		}
+	})
+}

@@ -140,10 +140,17 @@ func (s *Store) Knows(ctx context.Context, user string) (bool, error) {
 	switch {
 	case err == nil, errors.Is(err, ErrBroken):
 		return true, nil
-	case errors.Is(err, ErrNoUser):
+	case errors.Is(err, ErrNoUser), errors.Is(err, ErrUnavailable) && s.unlisted(ctx, user):
 		return false, nil
 	}
 	return false, err
+}
+
+// unlisted tells whether the source is known not to have a user. It is asked when
+// the user's rules cannot be read.
+func (s *Store) unlisted(ctx context.Context, user string) bool {
+	users, err := s.users.get(ctx, everyone)
+	return err == nil && !slices.Contains(users, user)
 }
 
 // Notifications returns the services a user has configured; none for a user

@@ -163,6 +163,12 @@ func (l *limits) peer(r *http.Request) netip.Addr {
 	return peer.Addr().Unmap().WithZone("")
 }
 
+// FromTrusted tells whether the peer of a request is one of the trusted proxies.
+func FromTrusted(r *http.Request, trusted []netip.Prefix) bool {
+	l := &limits{trusted: trusted}
+	return l.trusts(l.peer(r))
+}
+
 func (l *limits) trusts(addr netip.Addr) bool {
 	for _, p := range l.trusted {
 		if p.Contains(addr) {

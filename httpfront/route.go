@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"patchwork/broker"
+	"patchwork/tunnel"
 )
 
 // A door is one way to write a channel's URL: its first path segment.
@@ -61,6 +62,12 @@ type channel struct {
 // the escaped path, so that %2F and // mean what the client wrote; nothing is
 // ever redirected.
 func (s *Server) route(w *response, r *http.Request) error {
+	if s.ownHost(r) { // before any path of the relay: it is another site
+		if ok, err := s.exposed(w, r); ok || err != nil {
+			return err
+		}
+		return errorf(http.StatusNotFound, "nothing is published under this name")
+	}
 	path := r.URL.EscapedPath()
 	if h := fixed[path]; h != nil {
 		return h(s, w, r)
@@ -72,8 +79,16 @@ func (s *Server) route(w *response, r *http.Request) error {
 		return s.serverControl(w, r, rest)
 	case "rss":
 		return s.feed(w, r, rest)
+	case "huproxy":
+		return s.huproxy(w, r, rest)
+	}
+	if strings.HasPrefix(path, tunnel.SendItPath) {
+		return s.sendIt(w, r)
 	}
 	if !ok {
+		if ok, err := s.exposed(w, r); ok || err != nil {
+			return err
+		}
 		return errorf(http.StatusNotFound, "there is nothing at this path; channels are at /p/NAME")
 	}
 	if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {

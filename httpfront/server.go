@@ -32,6 +32,8 @@ type Config struct {
 	MaxWaiting     int           // requests one client address may have waiting
 	TrustedProxies []netip.Prefix
 
+	Tunnels Tunnels
+
 	Users  *acl.Store                               // rules of /u; nil: there are no users
 	Signer *acl.Signer                              // reads signed tokens; nil: there are none
 	Feed   func(token string) (rss []byte, ok bool) // what is at /rss/TOKEN; nil: nothing

@@ -101,6 +101,10 @@ func (publicCaller) Filter(_ context.Context, _ Action, namespace string) func(b
 
 var errClosed = refused("access denied: this relay does not know your key; only public topics, with -p, are open to it")
 
+// ErrIdentity is wrapped by errors of [Config].Identify that the client should
+// read.
+var ErrIdentity = errors.New("access denied")
+
 // identify finds out who the caller is.
 func (s *session) identify() error {
 	if s.id.expired(time.Now()) {
@@ -109,6 +113,9 @@ func (s *session) identify() error {
 	caller, err := s.srv.cfg.Identify(s.ctx, s.id, s.user)
 	if err != nil {
 		s.srv.log.Debug("ssh identity refused", "error", err)
+		if errors.Is(err, ErrIdentity) {
+			return refused("%v", err)
+		}
 		return refused("access denied: this key may do nothing here")
 	}
 	if key, unknown := caller.(keyCaller); unknown && s.srv.cfg.Closed {

@@ -60,7 +60,7 @@ func (c *client) serve(ctx context.Context, mux *yamux.Session) error {
 	var crew crew
 	var wg sync.WaitGroup
 	server := &http.Server{Handler: c.handler, ErrorLog: log.New(io.Discard, "", 0)}
-	wg.Go(func() { server.Serve(still{listener{mux, &crew}}) })
+	wg.Go(func() { server.Serve(newListener(mux, &crew)) })
 	wg.Go(func() {
 		if err := c.replace(); err != nil {
 			c.stream.end(err)
@@ -85,12 +85,6 @@ func (c *client) serve(ctx context.Context, mux *yamux.Session) error {
 	}
 	return err
 }
-
-// still is a listener whose Close leaves the session open: answers under way
-// still go out through it.
-type still struct{ listener }
-
-func (still) Close() error { return nil }
 
 // reason prefers what the relay says about a session that ended to how its end
 // looked from here.

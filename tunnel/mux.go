@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"context"
 	"io"
 	"log"
 	"net"
@@ -101,22 +102,35 @@ func (l *lane) Close() error {
 	return nil
 }
 
-// listener hands out the streams that the other end opens.
+// listener hands out the streams that the other end opens, until it is closed.
+// The session stays open: answers under way still go out through it.
 type listener struct {
-	mux  *yamux.Session
-	crew *crew
+	mux   *yamux.Session
+	crew  *crew
+	ctx   context.Context
+	close context.CancelFunc
 }
 
-func (l listener) Accept() (net.Conn, error) {
-	s, err := l.mux.AcceptStream()
+func newListener(mux *yamux.Session, crew *crew) *listener {
+	l := &listener{mux: mux, crew: crew}
+	l.ctx, l.close = context.WithCancel(context.Background())
+	return l
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	s, err := l.mux.AcceptStreamWithContext(l.ctx)
 	if err != nil {
 		return nil, err
 	}
 	return &lane{Stream: s, crew: l.crew}, nil
 }
 
-func (l listener) Close() error   { return l.mux.Close() }
-func (l listener) Addr() net.Addr { return l.mux.Addr() }
+func (l *listener) Close() error {
+	l.close()
+	return nil
+}
+
+func (l *listener) Addr() net.Addr { return l.mux.Addr() }
 
 // crew are the goroutines that a session has at work on its lanes.
 type crew struct {

@@ -24,7 +24,7 @@ func TestNoRequestFailsWhileTheStreamsAreReplaced(t *testing.T) {
 	r := newRelay(t, "")
 	ttl := 1250 * time.Millisecond // replaced every second
 	if requests <= 5_000 {
-		ttl = 250 * time.Millisecond
+		ttl = 100 * time.Millisecond
 	}
 	public := publish(t, r, "web-demo", ttl, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		body, err := io.ReadAll(q.Body)

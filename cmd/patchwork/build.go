@@ -20,10 +20,12 @@ type parts struct {
 	notify *notify.Sender
 
 	monitors *monitor.Store
+	tunnels  *tunnels
 }
 
 // close ends what serves the doors. They are closed already.
 func (p *parts) close(log *slog.Logger) {
+	p.tunnels.close()
 	if p.monitors != nil {
 		if err := p.monitors.Close(); err != nil {
 			log.Error("monitors did not end cleanly", "error", err)
@@ -51,8 +53,9 @@ func build(cfg config, dir string, b *broker.Broker, log *slog.Logger) (*parts, 
 		return nil, err
 	}
 	signer := acl.NewSigner(key)
-	sender := notify.New(notify.Options{DialContext: egress(cfg).DialContext})
-	p := &parts{users: store, notify: sender}
+	tun := newTunnels(cfg, store, log)
+	sender := notify.New(notify.Options{DialContext: tun.dialer.DialContext})
+	p := &parts{users: store, notify: sender, tunnels: tun}
 	p.monitors, err = monitor.Open(filepath.Join(dir, "monitors.db"), monitor.Options{
 		Watcher: b, Notify: alert(store, sender, log), Logger: log,
 	})
@@ -99,8 +102,9 @@ func build(cfg config, dir string, b *broker.Broker, log *slog.Logger) (*parts, 
 			Signer:         signer,
 			Notify:         sender,
 			Feed:           p.monitors.Feed,
+			Tunnels:        httpfront.Tunnels{Dial: tun.dialer.DialContext, SendIt: tun.sendit, Proxy: tun.proxy, Host: cfg.tunnelHost},
 			SecretKey:      key,
-			Registry:       newRegistry(b, store, shellStats),
+			Registry:       newRegistry(b, store, tun.registry, shellStats),
 			MetricsToken:   string(cfg.metricsToken),
 		})
 		if err != nil {

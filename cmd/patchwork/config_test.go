@@ -99,7 +99,7 @@ func TestEveryOptionWorksFromEverySource(t *testing.T) {
 		"secret-key": "hunter2", "metrics-token": "hunter2",
 		"acl-dir": "/etc/patchwork/users", "forgejo-url": "https://git.example.com", "forgejo-token": "hunter2",
 		"acl-ttl": "1m", "acl-max-stale": "2h", "admins": "alice, bob", "ssh-open": "false", "ssh-ca": "/etc/patchwork/ca.pub",
-		"public-url": "https://relay.example.com", "egress-allow": "10.0.0.0/8", "egress-deny": "192.0.2.1",
+		"public-url": "https://relay.example.com", "tunnel-secret": "hunter2", "tunnel-host": "t.example.com", "egress-allow": "10.0.0.0/8", "egress-deny": "192.0.2.1",
 	}
 	plain, err := resolve(nil, environment())
 	if err != nil {
@@ -199,11 +199,11 @@ func TestBadValuesAreRefusedFromEverySource(t *testing.T) {
 		"forgejo-url":     {"git.example.com", "ftp://git.example.com", "https://", "https://user:pw@git.example.com"},
 		"public-url":      {"relay", "https://relay.example.com/?x=1"},
 		"acl-ttl":         {"0", "x"}, "acl-max-stale": {"0"}, "admins": {"alice,,bob"}, "ssh-open": {"maybe"},
-		"egress-allow": {"everything"}, "egress-deny": {"10.0.0.0/33"},
+		"tunnel-host": {"a b", "x:80"}, "egress-allow": {"everything"}, "egress-deny": {"10.0.0.0/33"},
 		"replay-buffer": {"0", "64 parsecs", "KiB", "2GiB"}, "mailbox": {"1TB", "-1"},
 	}
 	for _, o := range options {
-		anyText := []string{"data-dir", "secret-key", "metrics-token", "acl-dir", "forgejo-token", "ssh-ca"}
+		anyText := []string{"data-dir", "secret-key", "metrics-token", "acl-dir", "forgejo-token", "ssh-ca", "tunnel-secret"}
 		if len(bad[o.name]) == 0 && !slices.Contains(anyText, o.name) {
 			t.Errorf("no bad value to try for %s", o.name)
 		}

@@ -7,12 +7,13 @@ import (
 	"patchwork/acl"
 	"patchwork/broker"
 	"patchwork/sshfront"
+	"patchwork/tunnel"
 )
 
 // newRegistry returns what /metrics shows besides the HTTP door's own: the
 // broker, the users' rules, the SSH door (nil when it is off) and the process. A scrape reads each
 // part's Stats once.
-func newRegistry(b *broker.Broker, users *acl.Store, shell func() sshfront.Stats) *prometheus.Registry {
+func newRegistry(b *broker.Broker, users *acl.Store, tunnels *tunnel.Registry, shell func() sshfront.Stats) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		collectors.NewGoCollector(),
@@ -20,6 +21,7 @@ func newRegistry(b *broker.Broker, users *acl.Store, shell func() sshfront.Stats
 		&statsCollector[broker.Stats]{read: b.Stats, rows: brokerRows},
 		&statsCollector[acl.Stats]{read: users.Stats, rows: aclRows},
 		cacheCollector{users},
+		&statsCollector[tunnel.Stats]{read: tunnels.Stats, rows: tunnelRows},
 	)
 	if shell != nil {
 		r.MustRegister(&statsCollector[sshfront.Stats]{read: shell, rows: sshRows})
@@ -62,6 +64,12 @@ var brokerRows = []row[broker.Stats]{
 var sshRows = []row[sshfront.Stats]{
 	{"patchwork_ssh_connections", "SSH connections.", gauge, func(s sshfront.Stats) float64 { return float64(s.Connections) }},
 	{"patchwork_ssh_sessions", "SSH sessions.", gauge, func(s sshfront.Stats) float64 { return float64(s.Sessions) }},
+}
+
+var tunnelRows = []row[tunnel.Stats]{
+	{"patchwork_tunnels", "Prefixes that are published now.", gauge, func(s tunnel.Stats) float64 { return float64(s.Prefixes) }},
+	{"patchwork_tunnels_opened_total", "Prefixes opened.", counter, func(s tunnel.Stats) float64 { return float64(s.Opened) }},
+	{"patchwork_tunnels_refused_total", "Prefixes refused.", counter, func(s tunnel.Stats) float64 { return float64(s.Refused) }},
 }
 
 var aclRows = []row[acl.Stats]{

@@ -38,6 +38,8 @@ type config struct {
 	sshOpen        bool          // keys that nobody knows have a namespace of their own
 	sshCA          string        // file of authorities whose certificates are believed
 	publicURL      string        // of the HTTP door as clients see it, "" is not known
+	tunnelSecret   secret        // of tokens that open any tunnel, "" is none
+	tunnelHost     string        // name under which prefixes are hosts of their own, "" is none
 	egressAllow    []netip.Prefix
 	egressDeny     []netip.Prefix
 }
@@ -115,13 +117,17 @@ var options = []option{
 	{name: "acl-max-stale", fallback: "1h", usage: "`DURATION` for which they serve on while they cannot be read",
 		set: field(positive, func(c *config) *time.Duration { return &c.aclMaxStale })},
 	{name: "admins", shown: "none", usage: "`USERS`, comma separated, whose is_admin tokens rule the whole server at /_/",
-		set: field(words, func(c *config) *[]string { return &c.admins })},
+		set: field(commaList, func(c *config) *[]string { return &c.admins })},
 	{name: "ssh-open", fallback: "true", usage: "give every SSH key private topics; false leaves unknown keys the public ones", boolean: true,
 		set: field(boolean, func(c *config) *bool { return &c.sshOpen })},
 	{name: "ssh-ca", shown: "none", usage: "`FILE` with the keys of authorities whose SSH user certificates are believed",
 		set: field(text, func(c *config) *string { return &c.sshCA })},
 	{name: "public-url", shown: "http://localhost and the port", usage: "`URL` of the HTTP door as clients see it, for addresses the relay tells them",
 		set: field(baseURL, func(c *config) *string { return &c.publicURL })},
+	{name: "tunnel-secret", shown: "none", usage: "`TEXT` that tokens for tunnels are made with; better given by environment or file",
+		set: field(hidden, func(c *config) *secret { return &c.tunnelSecret })},
+	{name: "tunnel-host", shown: "none", usage: "`NAME` under which each tunnel is a host of its own: PREFIX.NAME",
+		set: field(host, func(c *config) *string { return &c.tunnelHost })},
 	{name: "egress-allow", shown: "none", usage: "`CIDRS`, comma separated, inside the network that users may have the relay connect to",
 		set: field(prefixes, func(c *config) *[]netip.Prefix { return &c.egressAllow })},
 	{name: "egress-deny", shown: "none", usage: "`CIDRS`, comma separated, that the relay never connects to",

@@ -37,6 +37,9 @@ func commands() []*cli.Command {
 		startCommand(),
 		healthcheckCommand(),
 		aclCommand(),
+		exposeCommand(),
+		tunnelTokenCommand(),
+		huproxyCommand(),
 	}
 }
 

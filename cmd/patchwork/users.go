@@ -55,14 +55,14 @@ func identify(store *acl.Store, open bool) func(context.Context, sshfront.Identi
 		}
 		p, err := store.Key(ctx, acl.FingerprintOf(id.Key), user)
 		if err != nil {
-			return nil, err
+			return nil, readable(err)
 		}
-		if p.Namespace() == sshfront.KeyNamespace(id.Key) {
+		if !open && p.Namespace() == sshfront.KeyNamespace(id.Key) {
 			grants, err := store.Grants(ctx, acl.FingerprintOf(id.Key))
 			if err != nil {
-				return nil, err
+				return nil, readable(err)
 			}
-			if len(grants) == 0 && !open {
+			if len(grants) == 0 {
 				return sshfront.KeyCaller(id.Key), nil // a stranger, which the door turns away
 			}
 		}
@@ -70,14 +70,24 @@ func identify(store *acl.Store, open bool) func(context.Context, sshfront.Identi
 	}
 }
 
+// readable marks what a client can do something about.
+func readable(err error) error {
+	if errors.Is(err, acl.ErrAmbiguous) || errors.Is(err, acl.ErrUnavailable) {
+		return fmt.Errorf("%w: %w", sshfront.ErrIdentity, err)
+	}
+	return err
+}
+
 // A caller is a principal as the SSH door sees it.
 type caller struct{ p *acl.Principal }
 
 func (c caller) Namespace() string { return c.p.Namespace() }
 
+// Knows takes an owner of whom nothing can be known now for one: a topic of the
+// caller's own would get what was meant for somebody else.
 func (c caller) Knows(owner string) bool {
 	known, err := c.p.Knows(context.Background(), owner)
-	return known && err == nil
+	return known || err != nil
 }
 
 func (c caller) May(ctx context.Context, a sshfront.Action, n broker.Name) bool {

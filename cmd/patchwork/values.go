@@ -39,8 +39,8 @@ func baseURL(s string) (string, error) {
 	return strings.TrimRight(s, "/"), nil
 }
 
-// words reads a list with commas between.
-func words(s string) ([]string, error) {
+// commaList reads a list with commas between.
+func commaList(s string) ([]string, error) {
 	var list []string
 	for w := range strings.SplitSeq(s, ",") {
 		if w = strings.TrimSpace(w); w == "" {
