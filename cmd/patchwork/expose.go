@@ -85,7 +85,7 @@ func huproxyCommand() *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return usagef("huproxy takes one URL, such as: wss://relay.example/huproxy/alice/%h/%p")
+				return usagef("huproxy takes one URL, such as: wss://relay.example/huproxy/alice/%%h/%%p")
 			}
 			return tunnel.HuproxyClient(c.Context, c.Args().First(), orEnv(c.String("token"), "PATCHWORK_TOKEN"), c.App.Reader, c.App.Writer)
 		},
