@@ -18,6 +18,9 @@ import (
 // good for (OpenSSH's PROTOCOL.certkeys).
 const forceCommand = "force-command"
 
+// permitForwarding is the extension without which a certificate forwards nothing.
+const permitForwarding = "permit-port-forwarding"
+
 // ReadCAs reads the keys of certificate authorities from a file: one a line, as in
 // authorized_keys but without options. Errors are one line and name the place.
 func ReadCAs(path string) ([]gossh.PublicKey, error) {
@@ -88,4 +91,14 @@ func (id Identity) forced() (command string, ok bool) {
 	}
 	command, ok = id.cert.CriticalOptions[forceCommand]
 	return command, ok
+}
+
+// forwards tells whether the identity may forward anything at all. Keys may; who may
+// what is a matter of rules.
+func (id Identity) forwards() bool {
+	if id.cert == nil {
+		return true
+	}
+	_, permitted := id.cert.Extensions[permitForwarding]
+	return permitted
 }

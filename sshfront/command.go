@@ -55,12 +55,18 @@ func findCommand(name string) *command {
 	return nil
 }
 
-// run parses the session's command line and does what it says. No command is help.
+// run parses the session's command line and does what it says. No command is help,
+// unless the connection publishes something.
 func (s *session) run() error {
 	s.verb = "none"
 	words, err := splitWords(s.command)
 	if err != nil {
 		return usage("cannot read the command: %v", err)
+	}
+	if len(words) == 0 {
+		if stays, err := s.stay(); stays || err != nil {
+			return err
+		}
 	}
 	if len(words) == 0 || isHelpFlag(words[0]) {
 		words = []string{"help"}
@@ -84,6 +90,7 @@ func (s *session) run() error {
 		return err
 	}
 	s.clean = o.clean
+	s.tellOfTunnels()
 	return c.run(s, o)
 }
 

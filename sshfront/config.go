@@ -3,12 +3,14 @@ package sshfront
 import (
 	"context"
 	"log/slog"
+	"net"
 	"time"
 
 	gossh "golang.org/x/crypto/ssh"
 
 	"patchwork/broker"
 	"patchwork/sshfront/monitor"
+	"patchwork/tunnel"
 )
 
 // Config is what a [Server] is made of. Broker and DataDir are required; the zero
@@ -41,9 +43,24 @@ type Config struct {
 
 	// Monitors keeps the monitors of topics. It is the caller's to close, after
 	// the server was shut down. nil: there are none. WebURL is where the other
-	// door is, for the address of a feed: "https://host".
+	// door is, for the addresses of feeds and tunnels: "https://host".
 	Monitors *monitor.Store
 	WebURL   string
+
+	// MayForward says whether c may connect to HOST:PORT through the relay, with ssh
+	// -W, -L and -J. It is asked for each connection. Dial connects, and is where
+	// the egress policy is held to. Errors of both are one plain line each, for the
+	// client. nil, either of them: nobody forwards anything.
+	MayForward func(ctx context.Context, c Caller, hostPort string) error
+	Dial       func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// MayTunnel says whether c may publish a web server under a prefix, with ssh -R
+	// PREFIX:80:HOST:PORT, and as which identity: the same one may take the prefix
+	// over. Its errors are one plain line each, for the client. It has 10 s. Tunnels
+	// is where prefixes are published. nil, either of them: nobody publishes
+	// anything.
+	MayTunnel func(ctx context.Context, c Caller, prefix string) (identity string, err error)
+	Tunnels   *tunnel.Registry
 
 	// PublicHost and PublicPort stand in the examples that clients are shown.
 	// Empty: the address the client connected to, as this machine sees it.
@@ -51,7 +68,7 @@ type Config struct {
 	PublicPort int
 
 	MaxConns           int           // connections of one address: 1000
-	MaxSessions        int           // sessions of one connection: 100
+	MaxSessions        int           // sessions and forwards of one connection, and again as many visitors of what it publishes: 100
 	MaxUnauthenticated int           // connections of all that have not authenticated yet: 100
 	EarlyDrop          int           // so many of those, and some new ones are turned away at random: half of MaxUnauthenticated
 	MaxFailedKeys      int           // connections of one address that end without a key proven, in ten minutes: 100

@@ -20,7 +20,10 @@ type conn struct {
 	reads    atomic.Uint64 // grows with every read that brought something
 	tried    atomic.Bool   // offered a key
 	proven   atomic.Bool   // authenticated
-	sessions atomic.Int32
+	sessions atomic.Int32  // and forwards
+	visitors atomic.Int32  // channels to what the client publishes
+
+	published publications
 
 	pending bool // guarded by limits.mu
 
@@ -71,7 +74,7 @@ func (c *conn) Close() error {
 	return err
 }
 
-// enter counts a new session in; false when there are max already.
+// enter counts a new session or forward in; false when there are max already.
 func (c *conn) enter(max int) bool {
 	if c.sessions.Add(1) > int32(max) {
 		c.sessions.Add(-1)

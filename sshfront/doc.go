@@ -1,5 +1,7 @@
 // Package sshfront is the relay's SSH door: pub, sub, pipe, ls, token, the
-// monitors and help over channels of [patchwork/broker].
+// monitors and help over channels of [patchwork/broker], and forwarded connections:
+// out to targets (ssh -W, -L, -J; forward.go) and in to what clients publish under
+// prefixes of the other door (ssh -R; publish.go, visit.go).
 //
 // The way in: [Server.Serve] accepts a connection and holds it against the
 // limits (limits.go); the SSH library shakes hands; the key that proved itself is

@@ -107,24 +107,34 @@ var ErrIdentity = errors.New("access denied")
 
 // identify finds out who the caller is.
 func (s *session) identify() error {
-	if s.id.expired(time.Now()) {
-		return refused("access denied: your certificate has expired; get a new one and connect again")
-	}
-	caller, err := s.srv.cfg.Identify(s.ctx, s.id, s.user)
+	caller, err := s.srv.recognise(s.ctx, s.id, s.user)
 	if err != nil {
-		s.srv.log.Debug("ssh identity refused", "error", err)
-		if errors.Is(err, ErrIdentity) {
-			return refused("%v", err)
-		}
-		return refused("access denied: this key may do nothing here")
-	}
-	if key, unknown := caller.(keyCaller); unknown && s.srv.cfg.Closed {
-		caller = publicCaller(key)
+		return err
 	}
 	s.caller = caller
 	s.as = broker.Identity{User: caller.Namespace(), Key: gossh.FingerprintSHA256(s.id.Key)}
 	s.ctx = broker.As(s.ctx, s.as) // nobody else looks at ctx before the command runs
 	return nil
+}
+
+// recognise finds out who stands behind an identity at this moment. Its errors end
+// a session as they are.
+func (s *Server) recognise(ctx context.Context, id Identity, user string) (Caller, error) {
+	if id.expired(time.Now()) {
+		return nil, refused("access denied: your certificate has expired; get a new one and connect again")
+	}
+	caller, err := s.cfg.Identify(ctx, id, user)
+	if err != nil {
+		s.log.Debug("ssh identity refused", "error", err)
+		if errors.Is(err, ErrIdentity) {
+			return nil, refused("%v", err)
+		}
+		return nil, refused("access denied: this key may do nothing here")
+	}
+	if key, unknown := caller.(keyCaller); unknown && s.cfg.Closed {
+		caller = publicCaller(key)
+	}
+	return caller, nil
 }
 
 // An Identity is what a client proved in the handshake.

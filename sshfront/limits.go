@@ -2,8 +2,10 @@ package sshfront
 
 import (
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -151,14 +153,17 @@ func (l *limits) zero() <-chan struct{} { return l.all.zero() }
 func (l *limits) closeAll() {
 	l.mu.Lock()
 	l.down = true
-	var open []*conn
-	for c := range l.open {
-		open = append(open, c)
-	}
 	l.mu.Unlock()
-	for _, c := range open {
+	for _, c := range l.each() {
 		c.Close()
 	}
+}
+
+// each returns the connections of this moment.
+func (l *limits) each() []*conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Keys(l.open))
 }
 
 // addressOf is what counts as one address: an IPv4 address, or the /64 of an IPv6

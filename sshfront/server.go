@@ -34,6 +34,8 @@ type Server struct {
 
 	jobs     sync.WaitGroup // accept loops, connections, keepalives
 	sessions tally
+	forwards tally           // direct-tcpip channels, and requests to publish
+	visiting tally           // forwarded-tcpip channels
 	cut      context.Context // ends when sessions under way have to end
 	cutOff   context.CancelCauseFunc
 	closing  chan struct{}
@@ -87,9 +89,15 @@ func (s *Server) configure(srv *ssh.Server) error {
 	srv.PtyHandler = noEmulation
 	srv.SessionRequestCallback = acceptCommand
 	// Every channel type and request that is not listed is refused: no shell, no
-	// sftp, no agent, no X11, no forwarding.
-	srv.ChannelHandlers = map[string]ssh.ChannelHandler{"session": s.serveSession}
-	srv.RequestHandlers = map[string]ssh.RequestHandler{}
+	// sftp, no agent, no X11, no sockets.
+	srv.ChannelHandlers = map[string]ssh.ChannelHandler{
+		"session":      s.serveSession,
+		"direct-tcpip": s.serveForward,
+	}
+	srv.RequestHandlers = map[string]ssh.RequestHandler{
+		"tcpip-forward":        s.publish,
+		"cancel-tcpip-forward": s.unpublish,
+	}
 	srv.SubsystemHandlers = map[string]ssh.SubsystemHandler{}
 	return nil
 }
@@ -146,6 +154,7 @@ func (s *Server) accept(nc net.Conn) {
 	}
 	s.jobs.Go(func() {
 		s.ssh.HandleConn(c)
+		c.published.close()
 		if c.tried.Load() && !c.proven.Load() {
 			s.limits.failed(c)
 		}
@@ -159,41 +168,59 @@ func (s *Server) isDown() bool {
 	return s.down
 }
 
-// Stats is what an operator wants to see of the door; both are gauges.
+// Stats is what an operator wants to see of the door; all are gauges.
 type Stats struct {
 	Connections int // TCP connections, also those that have not authenticated yet
 	Sessions    int
+	Forwards    int // connections forwarded now, out to targets and in to what clients publish
 }
 
 // Stats returns a snapshot.
 func (s *Server) Stats() Stats {
-	return Stats{Connections: s.limits.conns(), Sessions: s.sessions.count()}
+	return Stats{
+		Connections: s.limits.conns(),
+		Sessions:    s.sessions.count(),
+		Forwards:    s.forwards.count() + s.visiting.count(),
+	}
 }
 
-// Shutdown stops accepting and waits for the sessions to end. Those that wait end
-// at once with exit status 75 when the broker was closed before; this is for the
-// caller to do, as the other door shares it. Sessions that are still there when
-// ctx ends are told so on stderr and end with 75 too. Then all connections are
-// closed and all goroutines joined. It returns the error of ctx if sessions had
-// to be cut.
+// Shutdown stops accepting, takes back what clients publish and waits for sessions
+// and forwarded connections to end. Sessions that wait end at once with exit status
+// 75 when the broker was closed before; this is for the caller to do, as the other
+// door shares it. Sessions that are still there when ctx ends are told so on stderr
+// and end with 75 too. Then all connections are closed and all goroutines joined. It
+// returns the error of ctx if anything had to be cut.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopListening()
+	for _, c := range s.limits.each() {
+		c.published.close()
+	}
 	var err error
-	select {
-	case <-s.sessions.zero():
-	case <-ctx.Done():
-		err = ctx.Err()
+	for _, t := range s.work() {
+		select {
+		case <-t.zero():
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
 	}
 	s.cutOff(broker.ErrClosed)
-	await(s.sessions.zero(), lastWords)
+	said := time.Now().Add(lastWords)
+	for _, t := range s.work() {
+		await(t.zero(), time.Until(said))
+	}
 	// A connection closed from here with bytes unread on it is reset, and its
 	// client may lose its exit status: let clients that were told go themselves.
 	await(s.limits.zero(), hangUp)
 	s.limits.closeAll()
 	s.jobs.Wait()
 	<-s.sessions.zero()
+	<-s.forwards.zero()
+	await(s.visiting.zero(), lastWords) // see visits.run
 	return err
 }
+
+// work is what a shutdown waits for.
+func (s *Server) work() []*tally { return []*tally{&s.sessions, &s.forwards, &s.visiting} }
 
 func (s *Server) stopListening() {
 	s.mu.Lock()

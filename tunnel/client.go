@@ -60,7 +60,7 @@ func (c *client) serve(ctx context.Context, mux *yamux.Session) error {
 	var crew crew
 	var wg sync.WaitGroup
 	server := &http.Server{Handler: c.handler, ErrorLog: log.New(io.Discard, "", 0)}
-	wg.Go(func() { server.Serve(newListener(mux, &crew)) })
+	wg.Go(func() { _ = server.Serve(newListener(mux, &crew)) })
 	wg.Go(func() {
 		if err := c.replace(); err != nil {
 			c.stream.end(err)
@@ -71,7 +71,7 @@ func (c *client) serve(ctx context.Context, mux *yamux.Session) error {
 	case <-c.stream.ctx.Done():
 	case <-ctx.Done():
 		quiet, cancel := context.WithTimeout(context.Background(), lastWords)
-		server.Shutdown(quiet)
+		_ = server.Shutdown(quiet)
 		cancel()
 	}
 	err := context.Cause(c.stream.ctx)
@@ -145,7 +145,7 @@ func (e *exposure) request(ctx context.Context, what, query, kind string, body i
 	if response.StatusCode != http.StatusOK {
 		line, _ := bufio.NewReader(io.LimitReader(response.Body, 1<<10)).ReadString('\n')
 		response.Body.Close()
-		return nil, &RefusedError{Status: response.StatusCode, Line: strings.TrimSpace(line)}
+		return nil, &RefusedError{Status: response.StatusCode, Line: strings.TrimSpace(line), open: what == "open"}
 	}
 	return response, nil
 }

@@ -68,7 +68,7 @@ func (c *client) write(ctx context.Context, out *outlet) error {
 	if err != nil {
 		return err
 	}
-	io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<10))
+	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<10))
 	answer.Body.Close()
 	if !out.finished() {
 		return fmt.Errorf("%w: it ended the write stream", ErrLost)

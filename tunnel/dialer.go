@@ -71,7 +71,7 @@ type attempts struct {
 func (a *attempts) control(_ context.Context, _, address string, _ syscall.RawConn) error {
 	at, err := netip.ParseAddrPort(address)
 	if err == nil {
-		err = a.policy.Check(at.Addr())
+		err = a.policy.check(at.Addr())
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -66,16 +66,16 @@ var inside = []struct{ addr, why, allow string }{
 func TestAddressesOfTheSurroundingsAreDeniedUntilAllowed(t *testing.T) {
 	for _, c := range inside {
 		addr := netip.MustParseAddr(c.addr)
-		err := Policy{}.plain().Check(addr)
+		err := Policy{}.plain().check(addr)
 		if !errors.Is(err, ErrEgress) || !strings.Contains(err.Error(), "("+c.why+")") || !strings.Contains(err.Error(), "--egress-allow") ||
 			!strings.Contains(err.Error(), addr.WithZone("").Unmap().String()) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v; want one line with the address, %s and the flag", c.addr, err, c.why)
 		}
-		if err := (Policy{Allow: prefixes(t, c.allow)}).plain().Check(addr); err != nil {
+		if err := (Policy{Allow: prefixes(t, c.allow)}).plain().check(addr); err != nil {
 			t.Errorf("%s with --egress-allow %s: %v", c.addr, c.allow, err)
 		}
 		both := Policy{Allow: prefixes(t, "0.0.0.0/0", "::/0"), Deny: prefixes(t, c.allow)}.plain()
-		if err := both.Check(addr); !errors.Is(err, ErrEgress) || !strings.Contains(err.Error(), "--egress-deny") {
+		if err := both.check(addr); !errors.Is(err, ErrEgress) || !strings.Contains(err.Error(), "--egress-deny") {
 			t.Errorf("%s allowed and denied: %v; want it denied", c.addr, err)
 		}
 	}
@@ -84,7 +84,7 @@ func TestAddressesOfTheSurroundingsAreDeniedUntilAllowed(t *testing.T) {
 func TestAllowingTheWrappingOfAnAddressDoesNotAllowWhatIsInside(t *testing.T) {
 	p := Policy{Allow: prefixes(t, "::/0")}.plain()
 	for _, a := range []string{"::ffff:10.0.0.1", "64:ff9b::10.0.0.1", "2002:a00:1::", "2a00::5efe:10.0.0.1", "10.0.0.1"} {
-		if err := p.Check(netip.MustParseAddr(a)); !errors.Is(err, ErrEgress) {
+		if err := p.check(netip.MustParseAddr(a)); !errors.Is(err, ErrEgress) {
 			t.Errorf("%s: %v; want it denied", a, err)
 		}
 	}
@@ -93,10 +93,10 @@ func TestAllowingTheWrappingOfAnAddressDoesNotAllowWhatIsInside(t *testing.T) {
 func TestPublicAddressesAreAllowedUntilDenied(t *testing.T) {
 	for _, a := range []string{"1.1.1.1", "172.32.0.1", "100.128.0.1", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::1", "2606:4700::1111"} {
 		addr := netip.MustParseAddr(a)
-		if err := (Policy{}).plain().Check(addr); err != nil {
+		if err := (Policy{}).plain().check(addr); err != nil {
 			t.Errorf("%s: %v", a, err)
 		}
-		if err := (Policy{Deny: prefixes(t, "0.0.0.0/0", "::/0")}).plain().Check(addr); !errors.Is(err, ErrEgress) {
+		if err := (Policy{Deny: prefixes(t, "0.0.0.0/0", "::/0")}).plain().check(addr); !errors.Is(err, ErrEgress) {
 			t.Errorf("%s denied: %v", a, err)
 		}
 	}

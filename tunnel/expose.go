@@ -41,16 +41,17 @@ type ExposeOptions struct {
 type RefusedError struct {
 	Status int
 	Line   string
+	open   bool // it was the prefix that was refused, not a stream of a session
 }
 
 func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the relay answers %d: %s", e.Status, e.Line)
 }
 
-// final says that asking again would bring the same answer.
+// final says that asking again would bring the same answer. A session can always
+// be over, after a restart even unknown.
 func (e *RefusedError) final() bool {
-	return e.Status >= 400 && e.Status < 500 && e.Status != http.StatusNotFound &&
-		e.Status != http.StatusRequestTimeout && e.Status != http.StatusTooManyRequests
+	return e.open && e.Status >= 400 && e.Status < 500 && e.Status != http.StatusRequestTimeout && e.Status != http.StatusTooManyRequests
 }
 
 const (

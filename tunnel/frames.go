@@ -30,7 +30,7 @@ func newFrames(conn *websocket.Conn) *frames {
 		conn: conn, halfCloses: conn.Subprotocol() == halfCloses,
 		ended: make(chan struct{}), watched: make(chan struct{}), closed: make(chan struct{}),
 	}
-	alive := func() { conn.SetReadDeadline(time.Now().Add(silence)) }
+	alive := func() { _ = conn.SetReadDeadline(time.Now().Add(silence)) }
 	conn.SetPongHandler(func(string) error { alive(); return nil })
 	ping := conn.PingHandler()
 	conn.SetPingHandler(func(data string) error { alive(); return ping(data) })
@@ -65,7 +65,7 @@ func (f *frames) ping() {
 			return
 		case <-t.C:
 			// One that finds the line full is left out: data keeps it alive as well.
-			f.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(goodbye))
+			_ = f.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(goodbye))
 		}
 	}
 }
@@ -83,7 +83,7 @@ func (f *frames) watch(gone context.CancelCauseFunc) {
 		}
 	}
 	for {
-		f.conn.SetReadDeadline(time.Now().Add(silence))
+		_ = f.conn.SetReadDeadline(time.Now().Add(silence))
 		if _, _, err := f.conn.NextReader(); err != nil {
 			if !f.sentEnd.Load() {
 				gone(errHungUp)
@@ -97,7 +97,7 @@ func (f *frames) Read(p []byte) (int, error) {
 	for {
 		// Renewed before each read: as long as the other side held us back, nobody
 		// looked for signs of life.
-		f.conn.SetReadDeadline(time.Now().Add(silence))
+		_ = f.conn.SetReadDeadline(time.Now().Add(silence))
 		first := f.message == nil
 		if first {
 			kind, r, err := f.conn.NextReader()

@@ -4,15 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/yamux"
 	"go.uber.org/goleak"
 )
 
@@ -165,3 +168,34 @@ func tcpPair(t testing.TB) (a, b *net.TCPConn) {
 }
 
 func byteReader(b []byte) *bytes.Reader { return bytes.NewReader(b) }
+
+func mustURL(t *testing.T, s string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// untilEOF tells when its reader has ended.
+type untilEOF struct {
+	io.Reader
+	eof chan struct{}
+}
+
+func (u *untilEOF) Read(p []byte) (int, error) {
+	n, err := u.Reader.Read(p)
+	if err != nil {
+		select {
+		case <-u.eof:
+		default:
+			close(u.eof)
+		}
+	}
+	return n, err
+}
+
+func dialMux(mux *yamux.Session) func(context.Context, string, string) (net.Conn, error) {
+	return func(context.Context, string, string) (net.Conn, error) { return mux.Open() }
+}

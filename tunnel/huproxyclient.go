@@ -37,6 +37,9 @@ func HuproxyClient(ctx context.Context, address, token string, stdin io.Reader, 
 		ReadBufferSize: 32 << 10, WriteBufferSize: 32 << 10,
 	}
 	conn, response, err := dialer.DialContext(ctx, u, header)
+	if response != nil {
+		defer response.Body.Close() // what there is of it is in memory
+	}
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:

@@ -17,7 +17,8 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 // The end of one direction is passed on with CloseWrite while the other goes on;
 // an end without CloseWrite is closed. A direction that fails, rather than ends,
 // takes the other with it once nothing more can arrive. When ctx ends, both are
-// closed at once.
+// closed at once. An end's Close may be called several times, from several
+// goroutines.
 //
 // Join returns when no goroutine of its own is left: nil after two proper ends,
 // else the joined errors of the directions, or ctx's cause.
@@ -41,7 +42,8 @@ func half(dst, src io.ReadWriteCloser) error {
 	read, write := transfer(dst, src)
 	switch {
 	case read != nil:
-		// The source broke off. To end dst properly would say that this was all.
+		// The source broke off: dst is closed whole, which those that can tell the
+		// two apart do not take for an end.
 		dst.Close()
 		src.Close()
 	case write == nil:

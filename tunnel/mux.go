@@ -88,13 +88,13 @@ func (l *lane) Close() error {
 		return nil
 	}
 	l.closed = true
-	l.Stream.SetReadDeadline(time.Unix(1, 0)) // wakes a Read
+	_ = l.Stream.SetReadDeadline(time.Unix(1, 0)) // wakes a Read
 	empty := func() {
 		l.Stream.Close()
 		l.reading.Lock()
 		defer l.reading.Unlock()
-		l.Stream.SetReadDeadline(time.Time{})
-		io.Copy(io.Discard, l.Stream) // ends with the session at the latest
+		_ = l.Stream.SetReadDeadline(time.Time{})
+		_, _ = io.Copy(io.Discard, l.Stream) // ends with the session at the latest
 	}
 	if !l.crew.start(empty) {
 		l.Stream.Close()

@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -63,7 +64,7 @@ func pump(w io.Writer, control *control, out *outlet) error {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := out.Read(buf)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -102,10 +103,17 @@ func (s *SendIt) write(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	control := newControl(w)
-	defer control.release()
 	in := newInlet(r.Body, control.interrupt)
-	defer in.leave()
+	defer func() {
+		in.leave()
+		if control.release() && r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close")
+		}
+	}()
 	if err := x.stream.adopt(r.Context(), in, out); err != nil {
+		if !x.established() {
+			x.stream.end(err)
+		}
 		return err
 	}
 	if err := x.started(); err != nil {
@@ -135,9 +143,10 @@ func (s *session) started() (err error) {
 // belong to the next request of that connection.
 type control struct {
 	*http.ResponseController
-	mu      sync.Mutex // held while a deadline is set
-	over    bool
-	bounded bool
+	mu          sync.Mutex // held while a deadline is set
+	over        bool
+	bounded     bool
+	interrupted bool
 }
 
 func newControl(w http.ResponseWriter) *control {
@@ -153,25 +162,30 @@ func (c *control) do(f func()) {
 	}
 }
 
-// release gives the connection back as it was.
-func (c *control) release() {
+// release gives the connection back, and says whether it is spoiled for another
+// request.
+func (c *control) release() (spoiled bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.over = true
 	if c.bounded {
-		c.SetWriteDeadline(time.Time{})
+		_ = c.SetWriteDeadline(time.Time{})
 	}
+	return c.interrupted
 }
 
 // bound gives whoever does not take what is written a moment more.
 func (c *control) bound() {
 	c.do(func() {
 		c.bounded = true
-		c.SetWriteDeadline(time.Now().Add(lastWords))
+		_ = c.SetWriteDeadline(time.Now().Add(lastWords))
 	})
 }
 
-// interrupt ends a read of the body; the connection is of no more use.
+// interrupt ends a read of the body.
 func (c *control) interrupt() {
-	c.do(func() { c.SetReadDeadline(time.Unix(1, 0)) })
+	c.do(func() {
+		c.interrupted = true
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+	})
 }

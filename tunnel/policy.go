@@ -38,8 +38,8 @@ func (e *EgressError) Error() string {
 // Is makes every EgressError an [ErrEgress].
 func (e *EgressError) Is(target error) bool { return target == ErrEgress }
 
-// Check returns nil when addr may be dialled, or an [*EgressError].
-func (p Policy) Check(addr netip.Addr) error {
+// check returns nil when addr may be dialled, or an [*EgressError].
+func (p Policy) check(addr netip.Addr) error {
 	// A zone says through which interface, not to whom; a prefix contains no
 	// address with one.
 	addr = addr.WithZone("").Unmap()
@@ -61,8 +61,8 @@ func holds(prefixes []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// plain writes IPv4-mapped prefixes as IPv4 ones, since that is how addresses
-// are compared.
+// plain writes IPv4-mapped prefixes as IPv4 ones, since that is how check
+// compares addresses.
 func (p Policy) plain() Policy {
 	unmap := func(prefixes []netip.Prefix) []netip.Prefix {
 		out := make([]netip.Prefix, 0, len(prefixes))

@@ -81,9 +81,15 @@ func (p *Proxy) label(host string) (string, bool) {
 	return label, ok && CheckPrefix(label) == nil
 }
 
+// MatchHost says whether a request's host is PREFIX.Host: then its whole path is
+// the site's, fixed paths of the relay included.
+func (p *Proxy) MatchHost(r *http.Request) bool {
+	_, ok := p.label(r.Host)
+	return ok
+}
+
 // Match says whether a request is the Proxy's: its host is PREFIX.Host, or its
-// path begins with a prefix that is held now. Fixed paths of the relay come
-// before paths, and after hosts.
+// path begins with a prefix that is held now.
 func (p *Proxy) Match(r *http.Request) bool {
 	_, ok := p.find(r)
 	return ok

@@ -42,12 +42,19 @@ func (s *session) establish() error {
 	return nil
 }
 
+func (s *session) established() bool {
+	select {
+	case <-s.ready:
+		return true
+	default:
+		return false
+	}
+}
+
 // run returns when the session has ended and nothing of it is left.
 func (s *session) run() (why error) {
 	unborn := time.AfterFunc(handOverLimit, func() {
-		select {
-		case <-s.ready:
-		default:
+		if !s.established() {
 			s.stream.end(ErrLost)
 		}
 	})
@@ -62,10 +69,8 @@ func (s *session) run() (why error) {
 	}
 	why = context.Cause(s.stream.ctx)
 	s.claim.Release() // before anything that may take its time
-	select {
-	case <-s.ready:
+	if s.established() {
 		s.mux.Close()
-	default:
 	}
 	s.stream.Close()
 	if why == nil {

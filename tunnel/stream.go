@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -112,7 +113,7 @@ func (s *stream) Read(p []byte) (int, error) {
 			return n, nil // an error comes again at the next read
 		}
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			s.next(in, nil)
 		case err != nil:
 			s.next(in, err)

@@ -194,6 +194,7 @@ func (r *relay) reading(ctx context.Context, connect string) *http.Response {
 }
 
 func TestASecondReadStreamIsRefused(t *testing.T) {
+	t.Parallel()
 	r := newRelay(t, "")
 	connect := r.must("web-demo")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -225,8 +226,8 @@ func TestGarbageInsteadOfSYNIsAnsweredAndLeavesNothing(t *testing.T) {
 		if _, err := io.Copy(io.Discard, read.Body); err == nil && !strings.HasPrefix(garbage, "SYN\nSYNACK\n") {
 			t.Errorf("%.20q: the read stream ended as if nothing had been wrong", garbage)
 		}
+		r.empty()
 	}
-	r.empty()
 }
 
 func TestGarbageInAReplacementDoesNotEndTheSession(t *testing.T) {

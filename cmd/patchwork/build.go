@@ -79,6 +79,10 @@ func build(cfg config, dir string, b *broker.Broker, log *slog.Logger) (*parts, 
 			SignToken:    signToken(signer),
 			Notify:       notifier(store, sender),
 			Monitors:     p.monitors,
+			MayForward:   mayForward,
+			Dial:         tun.dialer.DialContext,
+			MayTunnel:    publishAs,
+			Tunnels:      tun.registry,
 			WebURL:       webURL(cfg),
 		})
 		if err != nil {

@@ -64,6 +64,7 @@ var brokerRows = []row[broker.Stats]{
 var sshRows = []row[sshfront.Stats]{
 	{"patchwork_ssh_connections", "SSH connections.", gauge, func(s sshfront.Stats) float64 { return float64(s.Connections) }},
 	{"patchwork_ssh_sessions", "SSH sessions.", gauge, func(s sshfront.Stats) float64 { return float64(s.Sessions) }},
+	{"patchwork_ssh_forwards", "Connections forwarded over SSH.", gauge, func(s sshfront.Stats) float64 { return float64(s.Forwards) }},
 }
 
 var tunnelRows = []row[tunnel.Stats]{
