@@ -219,3 +219,13 @@ func (p *Principal) tokenRights(ctx context.Context) (*Rights, error) {
 	}
 	return doc.token(*p.token, time.Now())
 }
+
+// Owns tells whether the principal may do all in its own namespace, as the user
+// whose account has its key or as the key that the namespace is named after.
+func (p *Principal) Owns(ctx context.Context) (bool, error) {
+	if p.key == nil || p.limit != nil {
+		return false, nil
+	}
+	rights, err := p.rightsIn(ctx, p.namespace)
+	return slices.Contains(rights, full), err
+}

@@ -67,6 +67,25 @@ func As(ctx context.Context, id Identity) context.Context {
 	return context.WithValue(ctx, identityKey{}, id)
 }
 
+type belowKey struct{}
+
+// ServeBelow returns a context under which [Broker.Receive] and [Broker.Answer] of
+// a responder also take the requests below its name that allow lets pass. Without
+// it they do so in the public namespace alone. allow is called with the broker's
+// lock held: it must not block and not call the broker.
+func ServeBelow(ctx context.Context, allow func(Name) bool) context.Context {
+	return context.WithValue(ctx, belowKey{}, allow)
+}
+
+func belowOf(ctx context.Context) func(Name) bool {
+	if allow, ok := ctx.Value(belowKey{}).(func(Name) bool); ok {
+		return allow
+	}
+	return publicOnly
+}
+
+func publicOnly(n Name) bool { return n.Namespace() == "public" }
+
 func identityOf(ctx context.Context) Identity {
 	id, _ := ctx.Value(identityKey{}).(Identity)
 	return id
@@ -146,11 +165,16 @@ func (b *Broker) enter(ch *channel, id Identity, list []string) error {
 		if g.by.Key != id.Key && (g.by.User == "" || g.by.User != id.User) {
 			return ErrTaken
 		}
+		merged := slices.Clone(g.list)
 		for _, entry := range list {
-			if !slices.Contains(g.list, entry) {
-				g.list = append(g.list, entry)
+			if !slices.Contains(merged, entry) {
+				merged = append(merged, entry)
 			}
 		}
+		if len(merged) > maxAccess {
+			return ErrTaken
+		}
+		g.list = merged
 		g.holds++
 		return nil
 	}

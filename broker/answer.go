@@ -8,8 +8,9 @@ import (
 // An answer is one message on its way to one requester.
 type answer struct {
 	offer
-	place node[taker] // in ch.consumers while it waits for a request; guarded by Broker.mu
-	got   chan *Call  // capacity 1; nil: the channel was destroyed
+	place node[taker]     // in ch.consumers while it waits for a request; guarded by Broker.mu
+	below func(Name) bool // as of a waiter
+	got   chan *Call      // capacity 1; nil: the channel was destroyed
 }
 
 // Answer sends the answer to a request on n ("…/res/X") and blocks until the
@@ -35,7 +36,7 @@ func (b *Broker) Answer(ctx context.Context, n Name, id string, m Message) error
 	a.offer = offer{ch: ch, back: true, info: &Info{
 		ID: b.ids.Add(1), Channel: n, Header: m.Header, Size: m.Size, Time: time.Now(), Queue: true,
 	}}
-	a.as = identityOf(ctx)
+	a.as, a.below = identityOf(ctx), belowOf(ctx)
 	a.init(b.opts.Replay, m.Stop)
 	a.place.v.answer, a.place.seq = a, b.next()
 	if err := b.bindOrWait(ctx, ch, id, a); err != nil {
@@ -65,7 +66,7 @@ func (b *Broker) bindOrWait(ctx context.Context, ch *channel, id string, a *answ
 		b.mu.Unlock()
 		return ErrClosed
 	}
-	if o := b.waiting(ch, func(o *offer) bool { return o.call != nil }); o != nil { // and not just a message
+	if o := b.waiting(ch, a.below, func(o *offer) bool { return o.call != nil }); o != nil { // and not just a message
 		b.answerUnread(o, ch, a)
 		b.mu.Unlock()
 		return nil

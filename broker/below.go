@@ -78,21 +78,19 @@ type aboveNode struct {
 
 // waiting returns the offer that a receiver on the channel is to get next, nil if
 // there is none: the first in line, on the channel itself or below, that suits.
-// Under mu.
-func (b *Broker) waiting(ch *channel, suits func(*offer) bool) *offer {
-	first := func(l *line[*offer]) *node[*offer] {
-		if l == nil {
-			return nil
-		}
-		x := l.head
-		for x != nil && suits != nil && !suits(x.v) {
-			x = x.next
-		}
-		return x
+// Requests below are for whom serves lets have them, and none that an access list
+// guards is for anybody but those on its own channel. Under mu.
+func (b *Broker) waiting(ch *channel, serves func(Name) bool, suits func(*offer) bool) *offer {
+	own := ch.offers.head
+	for own != nil && suits != nil && !suits(own.v) {
+		own = own.next
 	}
-	own, below := first(&ch.offers), (*node[*offer])(nil)
-	if len(b.below) > 0 && ch.guard == nil {
-		below = first(b.below[ch.name])
+	var below *node[*offer]
+	if l := b.below[ch.name]; l != nil && ch.guard == nil {
+		below = l.head
+		for below != nil && (below.v.ch.guard != nil || !serves(below.v.ch.name) || suits != nil && !suits(below.v)) {
+			below = below.next
+		}
 	}
 	switch {
 	case own != nil && (below == nil || own.seq < below.seq):
@@ -104,14 +102,29 @@ func (b *Broker) waiting(ch *channel, suits func(*offer) bool) *offer {
 }
 
 // placeAbove gives a request to a responder on a name above its own, nearest
-// first; channels with an access list are passed over. Under mu.
+// first; channels with an access list are passed over, and leave what is theirs to
+// nobody. Under mu.
 func (b *Broker) placeAbove(o *offer) bool {
+	if o.ch.guard != nil {
+		return false
+	}
 	for _, n := range o.ch.name.above() {
 		if ch := b.channels[n]; ch != nil && ch.guard == nil && b.placeOn(o, ch) {
 			return true
 		}
 	}
 	return false
+}
+
+// serves tells whether a taker may have the request of another name. Under mu.
+func (t taker) serves(n Name) bool {
+	switch {
+	case t.waiter != nil:
+		return t.waiter.below(n)
+	case t.answer != nil:
+		return t.answer.below(n)
+	}
+	return publicOnly(n)
 }
 
 // moveTo books that a request is with a responder on another channel. Under mu.

@@ -145,3 +145,66 @@ func TestAnAnswerWithoutAnIDIsForWhatWasTakenAbove(t *testing.T) {
 		}
 	})
 }
+
+func TestAGuardedRequestIsForNobodyAbove(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, b *Broker) {
+		page := name("public/req/site/priv")
+		stranger, cancel := context.WithCancel(t.Context())
+		got := receives(stranger, b, name("public/res/site"))
+		synctest.Wait()
+		owner, err := b.Publish(page, PublishOptions{As: alice, Access: []string{"key-bob"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, leave := context.WithCancel(t.Context())
+		asked := asksFor(ctx, b, page, "private")
+		pending(t, "the stranger", got)
+		early := receives(stranger, b, name("public/res/site"))
+		pending(t, "a stranger that comes later", early)
+		cancel()
+		<-got
+		<-early
+		leave()
+		<-asked
+		owner.Close()
+	})
+}
+
+func TestInAUsersNamespaceRequestsBelowNeedTheirOwnRight(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, b *Broker) {
+		ctx, cancel := context.WithCancel(t.Context())
+		got := receives(ctx, b, name("alice/res/x"))
+		synctest.Wait()
+		asked := asksFor(t.Context(), b, name("alice/req/x/private"), "q")
+		pending(t, "a responder without the right", got)
+		may := ServeBelow(t.Context(), func(n Name) bool { return n == name("alice/req/x/private") })
+		if s, err := receive(may, b, name("alice/res/x")); s != "q" || err != nil {
+			t.Errorf("%q, %v", s, err)
+		}
+		if err := b.Answer(may, name("alice/res/x"), "", msg("a")); err != nil {
+			t.Error(err)
+		}
+		if r := <-asked; r.s != "a" {
+			t.Errorf("%+v", r)
+		}
+		cancel()
+		<-got
+	})
+}
+
+func TestAnAccessListStaysShortHoweverOftenItIsAddedTo(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, b *Broker) {
+		list := make([]string, maxAccess)
+		for i := range list {
+			list[i] = "user" + string(rune('a'+i%26)) + string(rune('a'+i/26))
+		}
+		p, err := b.Publish(jobs, PublishOptions{As: alice, Access: list})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Publish(jobs, PublishOptions{As: alice, Access: []string{"one-more"}}); err != ErrTaken {
+			t.Errorf("a longer list: %v", err)
+		}
+		p.Close()
+	})
+}

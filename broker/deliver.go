@@ -59,14 +59,15 @@ func (p *Publisher) push(ctx context.Context, lists [2][]*target, c *chunk) (liv
 	if full == 0 {
 		return live, nil
 	}
-	if p.opts.Wait || p.left > 0 {
-		p.b.count.held.Add(uint64(full))
-	}
 	now := time.Now() // all of them keep this publisher waiting from now on
 	for _, list := range lists {
 		for _, t := range list {
-			if t.full && !t.gone {
-				t.since = now
+			if !t.full || t.gone {
+				continue
+			}
+			t.since = now
+			if p.opts.Wait || p.left > 0 && t.whole {
+				p.b.count.held.Add(1)
 			}
 		}
 	}
@@ -109,7 +110,7 @@ func (p *Publisher) pushFull(ctx context.Context, t *target, c *chunk) error {
 		if !t.put(c) {
 			return nil
 		}
-		if !p.opts.Wait && p.left <= 0 {
+		if !p.opts.Wait && (p.left <= 0 || !t.whole || time.Since(t.since) >= p.opts.Patience) {
 			p.miss(t, c)
 			return nil
 		}
@@ -149,7 +150,7 @@ func (p *Publisher) miss(t *target, c *chunk) {
 // for the stall limit. A publisher that does not wait has its patience instead.
 func (p *Publisher) await(ctx context.Context, t *target, change <-chan struct{}) error {
 	start := time.Now()
-	limit := p.left
+	limit := min(p.left, p.opts.Patience-start.Sub(t.since))
 	if p.opts.Wait {
 		limit = p.b.opts.Stall - start.Sub(t.since)
 	}

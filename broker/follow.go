@@ -152,7 +152,7 @@ func (s *Subscription) scan() {
 	var first *offer
 	var at *channel
 	for ch := range s.attached {
-		o := s.b.waiting(ch, func(o *offer) bool { return o.pipe != s })
+		o := s.b.waiting(ch, publicOnly, func(o *offer) bool { return o.pipe != s })
 		if o != nil && (first == nil || o.node.seq < first.node.seq) {
 			first, at = o, ch
 		}

@@ -16,8 +16,9 @@ type PublishOptions struct {
 	Wait bool
 	// RoundRobin gives each message to one receiver, in turn.
 	RoundRobin bool
-	// Patience is how long in all a publisher that does not wait may be held
-	// back by full receivers for one message.
+	// Patience is how long a publisher that does not wait may be held back by a
+	// full receiver that takes nothing; that one then misses the rest of the
+	// message. In all, receivers may hold one message back ten times as long.
 	Patience time.Duration
 	// Pipe is the subscription that is the other half of a pipe; it does not
 	// hear this publisher unless Echo.
@@ -29,6 +30,10 @@ type PublishOptions struct {
 	As     Identity
 	Access []string
 }
+
+// patienceInAll bounds what receivers that are slow, but take something, may cost
+// one message: so many times Patience.
+const patienceInAll = 10
 
 // A Publisher sends messages to all receivers of a channel. It is used by one
 // goroutine at a time.

@@ -168,6 +168,7 @@ func (b *Broker) place(o *offer) {
 func (b *Broker) placeOn(o *offer, ch *channel) bool {
 	for x := ch.consumers.head; x != nil; x = x.next {
 		switch t := x.v; {
+		case ch != o.ch && !t.serves(o.ch.name):
 		case t.waiter != nil:
 			ch.consumers.remove(x)
 			b.match(o, ch, t.waiter.wake)

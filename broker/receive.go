@@ -14,10 +14,11 @@ type taken struct {
 
 // A waiter is a Receive in line.
 type waiter struct {
-	node node[taker] // guarded by Broker.mu
-	wake chan struct{}
-	as   Identity
-	got  chan taken // capacity 1; sent to once, by whoever takes node out of its line
+	node  node[taker] // guarded by Broker.mu
+	wake  chan struct{}
+	as    Identity
+	below func(Name) bool // of the requests below its name, those that it may have
+	got   chan taken      // capacity 1; sent to once, by whoever takes node out of its line
 }
 
 // Receive takes one message from the channel: the first queue message in line,
@@ -33,7 +34,7 @@ func (b *Broker) Receive(ctx context.Context, n Name) (*Delivery, error) {
 		b.mu.Unlock()
 		return nil, ErrClosed
 	}
-	w.as = identityOf(ctx)
+	w.as, w.below = identityOf(ctx), belowOf(ctx)
 	ch, err := b.join(n, w.as, nil)
 	if err != nil {
 		b.mu.Unlock()
@@ -54,7 +55,7 @@ func (b *Broker) Receive(ctx context.Context, n Name) (*Delivery, error) {
 
 // enqueue gives the first offer to a waiter, or puts it into the line. Under mu.
 func (b *Broker) enqueue(ch *channel, w *waiter) {
-	if first := b.waiting(ch, nil); first != nil {
+	if first := b.waiting(ch, w.below, nil); first != nil {
 		b.match(first, ch, w.wake)
 		w.got <- taken{offer: first}
 		return

@@ -36,7 +36,7 @@ func (p *Publisher) receivers() [2][]*target {
 // start begins a message: it finds its receivers, and waits for one if it must.
 // What the last receivers left behind goes first.
 func (p *Publisher) start(ctx context.Context) error {
-	p.left = p.opts.Patience
+	p.left = patienceInAll * p.opts.Patience
 	p.forget()
 	for {
 		p.fresh()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"patchwork/acl"
 	"patchwork/broker"
 )
 
@@ -83,7 +84,7 @@ func (s *Server) serveChannel(w *response, r *http.Request, c channel) error {
 		return err
 	}
 	if c.hook {
-		done, err := s.checkHook(r, c, act)
+		done, err := s.checkHook(w, r, c, act)
 		if err != nil {
 			return err
 		}
@@ -224,6 +225,9 @@ func accessList(r *http.Request, c channel) (broker.Identity, []string, error) {
 	list, err := broker.ParseAccess(q.Get("access"))
 	if err != nil {
 		return broker.Identity{}, nil, errorf(http.StatusBadRequest, "bad ?access=: %v", err)
+	}
+	if err := c.may(r.Context(), c.name, acl.Receive, acl.Send); err != nil {
+		return c.as, nil, err // who lets others in must be in altogether
 	}
 	if c.as != (broker.Identity{}) {
 		return c.as, list, nil

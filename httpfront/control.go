@@ -3,7 +3,6 @@ package httpfront
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -164,14 +163,14 @@ func (s *Server) forgePush(w *response, r *http.Request, user string) error {
 	if signature == "" {
 		return acl.ErrSignature
 	}
-	if !s.hooks.room.TryAcquire(maxPush) {
-		return &httpError{http.StatusServiceUnavailable, "too many signed webhooks at once; try again", nil}
-	}
-	defer s.hooks.room.Release(maxPush)
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPush))
-	if err != nil {
+	body, release, err := s.hooks.hold(w, r, maxPush)
+	switch {
+	case err != nil:
+		return err
+	case body == nil:
 		return errorf(http.StatusRequestEntityTooLarge, "a push webhook may have 8 MiB at most")
 	}
+	defer release()
 	err = s.cfg.Users.Push(r.Context(), user, body, signature)
 	s.metric.allowed(err)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"patchwork/broker"
@@ -77,7 +78,21 @@ func (s *Server) followRaw(w *response, r *http.Request, c channel, stay, atOnce
 		if err := out.write(buf); err != nil {
 			return err
 		}
-		events, err = sub.Next(ctx)
+		if err := s.took(r, events); err != nil {
+			return err
+		}
+		next, stop := ctx, context.CancelFunc(func() {})
+		if s.cfg.Heartbeat > 0 {
+			next, stop = context.WithTimeoutCause(ctx, s.cfg.Heartbeat, errBeat)
+		}
+		events, err = sub.Next(next)
+		stop()
+		if errors.Is(err, errBeat) { // nothing can be written to see whether the client is there
+			if conn := connOf(r); conn != nil && hungUp(conn) {
+				return errClientGone
+			}
+			err = nil
+		}
 		switch {
 		case err == io.EOF && !cut:
 			return nil
@@ -107,6 +122,41 @@ type format interface {
 
 var errBeat = errors.New("time for a heartbeat")
 
+// took makes sure, before a follower asks for more and so acknowledges what it
+// got, that the client's system has the queue messages among these events and that
+// the client is there. More a stream cannot tell: whether the client read them is
+// known of those alone that take one message (see wire).
+func (s *Server) took(r *http.Request, events []broker.Event) error {
+	if !slices.ContainsFunc(events, func(e broker.Event) bool { return e.Last && e.Info.Queue }) {
+		return nil
+	}
+	conn := connOf(r)
+	if conn == nil {
+		return nil
+	}
+	limit := s.cfg.WriteTimeout
+	if limit <= 0 {
+		limit = lastWord
+	}
+	for end := time.Now().Add(limit); ; {
+		switch {
+		case hungUp(conn):
+			return errClientGone
+		case unsent(conn) == 0:
+			return nil
+		case time.Now().After(end):
+			return broker.ErrSlow
+		}
+		// The system does not tell when the last acknowledgement comes. It is a
+		// round trip away, or as far as the client is slow.
+		select {
+		case <-time.After(2 * time.Millisecond):
+		case <-r.Context().Done():
+			return errClientGone
+		}
+	}
+}
+
 // followFramed streams message after message as events, until the client ends
 // it.
 func (s *Server) followFramed(w *response, r *http.Request, c channel, as format) error {
@@ -134,6 +184,9 @@ func (s *Server) followFramed(w *response, r *http.Request, c channel, as format
 		now := time.Now()
 		switch {
 		case err == errBeat:
+			if conn := connOf(r); conn != nil && hungUp(conn) {
+				return errClientGone
+			}
 			for f := range asm.due(now) {
 				buf = as.append(buf, f)
 			}
@@ -152,6 +205,9 @@ func (s *Server) followFramed(w *response, r *http.Request, c channel, as format
 			if err := out.write(buf); err != nil {
 				return err
 			}
+		}
+		if err := s.took(r, events); err != nil {
+			return err
 		}
 	}
 }

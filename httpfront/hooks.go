@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -89,7 +90,7 @@ var errSecret = &httpError{
 // anybody receives and sending needs the secret, on /r the other way round, and
 // a pipe does both. For a signed body it replaces r.Body by the whole of it; done
 // lets go of that.
-func (s *Server) checkHook(r *http.Request, c channel, act action) (done func(), err error) {
+func (s *Server) checkHook(w http.ResponseWriter, r *http.Request, c channel, act action) (done func(), err error) {
 	done = func() {}
 	sends := act == actSend || act == actPipe
 	receives := act == actReceive || act == actPeek || act == actPipe
@@ -102,7 +103,7 @@ func (s *Server) checkHook(r *http.Request, c channel, act action) (done func(),
 	if len(given) == 0 && c.space == "h" && act == actSend {
 		for _, header := range signatures {
 			if len(r.Header[header]) > 0 {
-				return s.checkSignature(r, header, secret)
+				return s.checkSignature(w, r, header, secret)
 			}
 		}
 	}
@@ -131,13 +132,54 @@ func secrets(r *http.Request) []string {
 	return given
 }
 
+// signedTime is how long a body may take to come whose signature is awaited.
+const signedTime = time.Minute
+
+// hold reads a request's body, most bytes at most, within signedTime; nil is one
+// that is longer. What all requests hold is bounded, and counted as it comes: who
+// sends nothing takes nothing. release gives it back.
+func (h *hooks) hold(w http.ResponseWriter, r *http.Request, most int) (body []byte, release func(), err error) {
+	held := int64(0)
+	free := func() { h.room.Release(held) }
+	rc := http.NewResponseController(w)
+	rc.SetReadDeadline(time.Now().Add(signedTime)) //nolint:errcheck // the read says it
+	defer func() {
+		rc.SetReadDeadline(time.Time{}) //nolint:errcheck // as above
+		if err != nil || body == nil {
+			free()
+		}
+	}()
+	const step = 64 << 10
+	body = []byte{}
+	for {
+		if len(body) == cap(body) {
+			more := int64(max(step, cap(body)))
+			if !h.room.TryAcquire(more) {
+				return nil, nil, &httpError{http.StatusServiceUnavailable, "too many signed webhooks at once; try again", nil}
+			}
+			held += more
+			body = append(make([]byte, 0, cap(body)+int(more)), body...)
+		}
+		n, err := r.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case len(body) > most:
+			return nil, nil, nil
+		case err == io.EOF:
+			return body, free, nil
+		case err != nil:
+			return nil, nil, err
+		}
+	}
+}
+
 // signatures are the headers in which forges sign a webhook: the hex HMAC-SHA256
 // of the raw body under the hook's secret, GitHub's with "sha256=" before it
 // (docs.github.com, "Validating webhook deliveries"; Forgejo's and Gitea's
 // webhook documentation).
 var signatures = []string{"X-Hub-Signature-256", "X-Forgejo-Signature", "X-Gitea-Signature"}
 
-func (s *Server) checkSignature(r *http.Request, header, secret string) (done func(), err error) {
+func (s *Server) checkSignature(w http.ResponseWriter, r *http.Request, header, secret string) (done func(), err error) {
 	done = func() {}
 	if r.Method == http.MethodGet {
 		return done, errSecret // ?body= is not what was signed
@@ -154,21 +196,11 @@ func (s *Server) checkSignature(r *http.Request, header, secret string) (done fu
 	if r.ContentLength > maxSigned {
 		return done, tooLong
 	}
-	weight := r.ContentLength
-	if weight < 0 {
-		weight = maxSigned
-	}
-	if !s.hooks.room.TryAcquire(weight) {
-		return done, &httpError{http.StatusServiceUnavailable, "too many signed webhooks at once; try again", nil}
-	}
-	release := func() { s.hooks.room.Release(weight) }
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxSigned+1))
+	body, release, err := s.hooks.hold(w, r, maxSigned)
 	switch {
 	case err != nil:
-		release()
 		return done, err
-	case len(body) > maxSigned:
-		release()
+	case body == nil:
 		return done, tooLong
 	}
 	mac := hmac.New(sha256.New, []byte(secret))

@@ -30,6 +30,7 @@ type limits struct {
 // A client is what is remembered of one address.
 type client struct {
 	bucket  *rate.Limiter
+	guesses *rate.Limiter // looks for credentials that came to nothing, or are under way
 	waiting int
 	seen    time.Time
 }
@@ -78,6 +79,31 @@ func (l *limits) charge(r *http.Request) bool {
 	return c != nil && l.allow(c)
 }
 
+// guessBurst is how many looks for a credential one address may have under way or
+// have failed at before the rate counts.
+const guessBurst = 200
+
+// guess books a look for a credential before it is made, for a look may cost a
+// read of the source of rules. right takes it back when the credential was good.
+func (l *limits) guess(r *http.Request) (right func(), ok bool) {
+	if l.rate <= 0 {
+		return func() {}, true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.find(r)
+	if c == nil {
+		return nil, false
+	}
+	now := c.seen
+	look := c.guesses.ReserveN(now, 1)
+	if !look.OK() || look.DelayFrom(now) > 0 {
+		look.CancelAt(now)
+		return nil, false
+	}
+	return func() { look.CancelAt(now) }, true
+}
+
 // allow takes one request from what the client has. Under mu.
 func (l *limits) allow(c *client) bool {
 	return l.rate <= 0 || c.bucket.AllowN(c.seen, 1)
@@ -98,7 +124,7 @@ func (l *limits) find(r *http.Request) *client {
 		if len(l.clients) >= maxClients {
 			return nil
 		}
-		c = &client{bucket: rate.NewLimiter(l.rate, burst)}
+		c = &client{bucket: rate.NewLimiter(l.rate, burst), guesses: rate.NewLimiter(l.rate, guessBurst)}
 		l.clients[addr] = c
 	}
 	c.seen = now

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"patchwork/acl"
 	"patchwork/broker"
 )
 
@@ -213,6 +214,13 @@ func (s *Server) switchTo(w *response, r *http.Request, c channel) error {
 	to, err := switchName(r, c)
 	if err != nil {
 		return err
+	}
+	// What is posted there is received for the requester.
+	if err := c.may(r.Context(), to, acl.Receive); err != nil {
+		return err
+	}
+	if guarded, admitted := s.broker.Admits(to, c.as); guarded && !admitted {
+		return broker.ErrDenied
 	}
 	limit, err := s.timeout(r)
 	if err != nil {

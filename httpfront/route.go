@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"patchwork/acl"
 	"patchwork/broker"
 	"patchwork/tunnel"
 )
@@ -56,6 +57,7 @@ type channel struct {
 	door
 	name broker.Name
 	as   broker.Identity // who asks, as access lists name them
+	p    *acl.Principal  // who asks, in a user's namespace; nil elsewhere
 }
 
 // route finds the handler of a request and calls it. Channel paths are read from

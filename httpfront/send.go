@@ -17,9 +17,9 @@ import (
 // frame, and may be read before it is sent.
 const wholeLimit = 64 << 10
 
-// patience is how long in all full receivers may hold back one broadcast message
-// that waits for nobody: enough for those that keep reading to get a long one
-// whole, too little to be felt.
+// patience is how long a full receiver that takes nothing may hold back a broadcast
+// message that waits for nobody: enough for those that keep reading to get a long
+// one whole, too little to be felt.
 const patience = time.Second
 
 func withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {

@@ -15,7 +15,7 @@ func TestGitHubsDocumentedSignatureVerifiesAndNotWithOneByteFlipped(t *testing.T
 	check := func(body, signature string) error {
 		r := httptest.NewRequest("POST", "/h/x", strings.NewReader(body))
 		r.Header.Set("X-Hub-Signature-256", signature)
-		done, err := s.checkSignature(r, "X-Hub-Signature-256", secret)
+		done, err := s.checkSignature(httptest.NewRecorder(), r, "X-Hub-Signature-256", secret)
 		done()
 		return err
 	}

@@ -42,7 +42,35 @@ func (s *Server) user(w *response, r *http.Request, d door, rest string) error {
 		}
 	}
 	s.metric.allowed(nil)
-	return s.serveChannel(w, r.WithContext(broker.As(r.Context(), c.as)), c)
+	c.p = p
+	ctx := broker.As(r.Context(), c.as)
+	if act == actReceive || act == actAnswer {
+		ctx = broker.ServeBelow(ctx, s.mayServe(ctx, p, user))
+	}
+	return s.serveChannel(w, r.WithContext(ctx), c)
+}
+
+// mayServe says which requests below its name a responder may take: those that it
+// could take by their own names.
+func (s *Server) mayServe(ctx context.Context, p *acl.Principal, user string) func(broker.Name) bool {
+	filter := p.Filter(ctx, acl.Receive, user)
+	return func(n broker.Name) bool {
+		return filter != nil && filter(n.Namespace()+"/res"+strings.TrimPrefix(n.Topic(), "req"))
+	}
+}
+
+// may tells whether who asks has all of these rights on a name; outside users'
+// namespaces everybody has.
+func (c channel) may(ctx context.Context, n broker.Name, actions ...acl.Action) error {
+	for _, a := range actions {
+		if c.p == nil {
+			return nil
+		}
+		if err := c.p.Check(ctx, a, "", n.String()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // A need is a right that a request has to have.
@@ -77,15 +105,17 @@ func needs(r *http.Request, act action) []need {
 // principal finds out who is asking, by the token a request brings to a user's
 // namespace.
 func (s *Server) principal(r *http.Request, user string) (*acl.Principal, error) {
-	p, err := s.lookUp(r.Context(), user, tokenOf(r))
-	if err == nil {
-		return p, nil
-	}
-	s.metric.allowed(err)
-	if errors.Is(err, acl.ErrTokenNotFound) && !s.limits.charge(r) {
+	right, ok := s.limits.guess(r)
+	if !ok {
 		return nil, errTooMany // guessing has a price
 	}
-	return nil, err
+	p, err := s.lookUp(r.Context(), user, tokenOf(r))
+	if err != nil {
+		s.metric.allowed(err)
+		return nil, err
+	}
+	right()
+	return p, nil
 }
 
 func (s *Server) lookUp(ctx context.Context, user, token string) (*acl.Principal, error) {

@@ -88,7 +88,7 @@ func (s *Server) pipe(w *response, r *http.Request, c channel) error {
 
 	var both sync.WaitGroup
 	both.Go(func() { cancel(x.read(ctx, c, pub, header)) })
-	both.Go(func() { cancel(x.write(ctx, sub)) })
+	both.Go(func() { cancel(x.write(ctx, r, sub)) })
 	if s.cfg.Heartbeat > 0 {
 		both.Go(func() { cancel(x.ping(ctx)) })
 	}
@@ -204,7 +204,7 @@ func (x *socket) publish(ctx context.Context, pub *broker.Publisher, header brok
 }
 
 // write passes on what others say.
-func (x *socket) write(ctx context.Context, sub *broker.Subscription) error {
+func (x *socket) write(ctx context.Context, r *http.Request, sub *broker.Subscription) error {
 	var asm assembler
 	for {
 		next, stop := ctx, context.CancelFunc(func() {})
@@ -230,6 +230,9 @@ func (x *socket) write(ctx context.Context, sub *broker.Subscription) error {
 					return err
 				}
 			}
+		}
+		if err := x.s.took(r, events); err != nil {
+			return err
 		}
 	}
 }

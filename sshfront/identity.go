@@ -28,6 +28,9 @@ const (
 type Caller interface {
 	// Namespace is the caller's own: a topic that names no other owner is there.
 	Namespace() string
+	// Owns says whether the caller is the owner of that namespace, and not just
+	// somebody to whom its owner gave some rights there.
+	Owns(ctx context.Context) bool
 	// Knows says whether A in "A/B" is an owner; otherwise it is the first part
 	// of a topic of the caller's own.
 	Knows(owner string) bool
@@ -64,6 +67,8 @@ func UserCaller(user string) Caller { return ownCaller(user) }
 type ownCaller string
 
 func (o ownCaller) Namespace() string { return string(o) }
+
+func (o ownCaller) Owns(context.Context) bool { return true }
 
 func (o ownCaller) Knows(owner string) bool { return strings.HasPrefix(owner, keyPrefix) }
 
@@ -112,7 +117,10 @@ func (s *session) identify() error {
 		return err
 	}
 	s.caller = caller
-	s.as = broker.Identity{User: caller.Namespace(), Key: gossh.FingerprintSHA256(s.id.Key)}
+	s.as = broker.Identity{Key: gossh.FingerprintSHA256(s.id.Key)}
+	if caller.Owns(s.ctx) {
+		s.as.User = caller.Namespace() // whom access lists let in by that name
+	}
 	s.ctx = broker.As(s.ctx, s.as) // nobody else looks at ctx before the command runs
 	return nil
 }

@@ -78,11 +78,17 @@ func (s *session) printJSON(list any) error {
 
 func (s *session) topics() []listed {
 	b := s.srv.cfg.Broker
-	own, held := s.caller.Namespace(), s.srv.held.of(s.as.User)
+	shown := func(broker.Name) bool { return true }
+	if s.as.User == "" { // with some rights only, there is only that to see
+		if shown = s.caller.Filter(s.ctx, Receive, s.caller.Namespace()); shown == nil {
+			shown = func(broker.Name) bool { return false }
+		}
+	}
+	own, held := s.caller.Namespace(), s.srv.held.of(s.as.Key)
 	var names []broker.Name
 	list := []listed{} // [] in JSON, and not null
 	b.Each(func(n broker.Name, c broker.Counts) {
-		if n.Namespace() != own && !held[n] {
+		if !held[n] && (n.Namespace() != own || !shown(n)) {
 			return
 		}
 		l := listed{
@@ -149,5 +155,5 @@ func (s *session) on(n broker.Name) (leave func()) {
 	if n.Namespace() != public {
 		return func() {}
 	}
-	return s.srv.held.add(s.as.User, n.Request())
+	return s.srv.held.add(s.as.Key, n.Request())
 }

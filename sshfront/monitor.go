@@ -79,6 +79,9 @@ func (s *session) monitors() (*monitor.Store, error) {
 	if _, closed := s.caller.(publicCaller); closed {
 		return nil, errClosed
 	}
+	if err := s.needOwner(); err != nil {
+		return nil, err
+	}
 	return s.srv.cfg.Monitors, nil
 }
 

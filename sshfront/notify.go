@@ -41,6 +41,9 @@ func runNotify(s *session, o *options) error {
 	if send == nil {
 		return refused("notifications are not available on this relay")
 	}
+	if err := s.needOwner(); err != nil {
+		return err
+	}
 	text, err := io.ReadAll(io.LimitReader(stdinReader{s.ctx, s.openStdin()}, maxNotification))
 	if err != nil {
 		return err

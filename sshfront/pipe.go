@@ -18,6 +18,9 @@ func runPipe(s *session, o *options) error {
 	if err != nil {
 		return err
 	}
+	if err := s.mayList(name, o); err != nil {
+		return err
+	}
 	defer s.on(name)()
 	switch {
 	case isCall(name):

@@ -20,6 +20,9 @@ func runPub(s *session, o *options) error {
 		return err
 	}
 	o.topic = topic
+	if err := s.mayList(name, o); err != nil {
+		return err
+	}
 	defer s.on(name)()
 	switch name.Kind() {
 	case broker.Queue:

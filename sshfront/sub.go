@@ -85,6 +85,9 @@ func (s *session) subscribe(o *options, opts broker.SubscribeOptions) (*broker.S
 	if err != nil {
 		return nil, err
 	}
+	if err := s.mayList(name, o); err != nil {
+		return nil, err
+	}
 	opts.As, opts.Access = s.as, o.access
 	sub, err := b.Subscribe(name, opts)
 	if err == nil && s.leftOut(name) {

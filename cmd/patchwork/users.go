@@ -85,6 +85,11 @@ func (c caller) Namespace() string { return c.p.Namespace() }
 
 // Knows takes an owner of whom nothing can be known now for one: a topic of the
 // caller's own would get what was meant for somebody else.
+func (c caller) Owns(ctx context.Context) bool {
+	owns, err := c.p.Owns(ctx)
+	return owns && err == nil
+}
+
 func (c caller) Knows(owner string) bool {
 	known, err := c.p.Knows(context.Background(), owner)
 	return known || err != nil
