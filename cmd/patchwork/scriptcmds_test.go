@@ -46,6 +46,7 @@ func cmdRelay(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(ts.Value(sshKey{}).(*clientSSH).point(port))
 	ts.Setenv("SSHPORT", port)
 	ts.Setenv("HOSTPORT", r.http)
+	ts.Setenv("HTTPPORT", r.http[strings.LastIndexByte(r.http, ':')+1:])
 	ts.Setenv("HTTP", "http://"+r.http)
 	ts.Setenv("WS", "ws://"+r.http)
 }
