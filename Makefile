@@ -20,7 +20,8 @@ build:
 # All tests with the race detector, which needs a C compiler. The scripts use
 # the machine's own clients; what is missing of them is installed first.
 test:
-	@.ci/apt.sh gcc:gcc ssh:openssh-client sshd:openssh-server curl:curl nginx:nginx-light wget:wget promtool:prometheus chromium:chromium autossh:autossh node:nodejs npm:npm
+	@.ci/apt.sh gcc:gcc ssh:openssh-client sshd:openssh-server curl:curl nginx:nginx-light wget:wget promtool:prometheus chromium:chromium autossh:autossh node:nodejs npm:npm shellcheck:shellcheck \
+		aiosmtpd:python3-aiosmtpd /usr/lib/python3/dist-packages/paramiko:python3-paramiko
 	@.ci/npm.sh
 	$(GO) test -race -timeout 15m ./...
 

@@ -1,11 +1,11 @@
 #!/bin/sh
-# apt.sh PROGRAM:PACKAGE…: installs the Debian package of each program that is
-# missing, quietly, and says what it installs. Does nothing when all are there.
+# apt.sh PROGRAM:PACKAGE…: installs the Debian package of each program (or file, by
+# its whole path) that is missing, quietly, and says what it installs. Does nothing when all are there.
 set -eu
 
 missing=
 for pair in "$@"; do
-	PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
+	[ -e "${pair%%:*}" ] || PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
 [ -n "$missing" ] || exit 0
 
