@@ -52,7 +52,7 @@ func TestBadFramesCostNobodyElseAnything(t *testing.T) {
 		{"compressed, which was not agreed on", frame(final|text|0x40, 3, "abc"), true},
 		{"a reserved bit", frame(final|text|0x10, 3, "abc"), true},
 		{"an opcode that is none", frame(final|0x3, 3, "abc"), true},
-		{"a continuation of nothing", frame(final|0x0, 3, "abc"), true},
+		{"a continuation of nothing", frame(final, 3, "abc"), true},
 		{"a message within a message", frame(text, 3, "abc") + frame(final|text, 3, "def"), true},
 		{"a ping that is too long", frame(final|0x9, 126, strings.Repeat("p", 126)), true},
 		{"a ping in fragments", frame(0x9, 1, "p"), true},
