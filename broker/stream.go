@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"io"
 	"sync"
 )
@@ -122,7 +123,7 @@ func (s *stream) grow(size int64) {
 func (s *stream) read(n int, err error) {
 	s.total += int64(n)
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		s.eof = true
 	case err != nil:
 		s.err = err

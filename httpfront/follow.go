@@ -64,7 +64,7 @@ func (s *Server) followRaw(w *response, r *http.Request, c channel, stay, atOnce
 	if mime := r.URL.Query().Get("mime"); mime != "" && validValue(mime) {
 		out.header.Set("Content-Type", mime)
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return out.finish()
 	}
 	var buf []byte
@@ -94,9 +94,9 @@ func (s *Server) followRaw(w *response, r *http.Request, c channel, stay, atOnce
 			err = nil
 		}
 		switch {
-		case err == io.EOF && !cut:
+		case errors.Is(err, io.EOF) && !cut:
 			return nil
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return broker.ErrCut
 		case err != nil:
 			return err
@@ -183,7 +183,7 @@ func (s *Server) followFramed(w *response, r *http.Request, c channel, as format
 		buf = buf[:0]
 		now := time.Now()
 		switch {
-		case err == errBeat:
+		case errors.Is(err, errBeat):
 			if conn := connOf(r); conn != nil && hungUp(conn) {
 				return errClientGone
 			}

@@ -136,7 +136,7 @@ func (b *liveBody) Read(p []byte) (int, error) {
 	b.w.received += int64(n)
 	b.w.interim.Lock()
 	b.w.asked, b.w.drawn = false, true
-	b.w.ended = b.w.ended || err == io.EOF
+	b.w.ended = b.w.ended || errors.Is(err, io.EOF)
 	b.w.interim.Unlock()
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, net.ErrClosed) && !isNetError(err) {
 		err = errorf(http.StatusBadRequest, "bad request body: %v", err)

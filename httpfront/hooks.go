@@ -8,6 +8,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -165,7 +166,7 @@ func (h *hooks) hold(w http.ResponseWriter, r *http.Request, most int) (body []b
 		switch {
 		case len(body) > most:
 			return nil, nil, nil
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return body, free, nil
 		case err != nil:
 			return nil, nil, err

@@ -83,7 +83,7 @@ func stream(out sink, ctx context.Context, d *broker.Delivery) error {
 			err = out.write(data)
 		}
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return out.finish()
 		case err != nil:
 			out.abort()

@@ -124,7 +124,7 @@ func (s *Server) reply(w *response, r *http.Request, d *broker.Delivery, code in
 func (s *Server) replyHead(w *response, r *http.Request, d *broker.Delivery, code int, header http.Header) error {
 	for {
 		_, err := d.Next(r.Context())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -130,7 +130,7 @@ func (s *Server) publishBody(ctx context.Context, p *broker.Publisher, m broker.
 			}
 		}
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return p.End(ctx)
 		case err != nil:
 			p.Abort()

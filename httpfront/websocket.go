@@ -179,7 +179,7 @@ func (m *incoming) Read(p []byte) (int, error) {
 
 func (x *socket) publish(ctx context.Context, pub *broker.Publisher, header broker.Header, r io.Reader, buf []byte) error {
 	n, err := io.ReadFull(r, buf)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		_, err = pub.Message(ctx, header, buf[:n])
 		return err
 	}
@@ -215,7 +215,7 @@ func (x *socket) write(ctx context.Context, r *http.Request, sub *broker.Subscri
 		stop()
 		now := time.Now()
 		switch {
-		case err == errBeat:
+		case errors.Is(err, errBeat):
 			for f := range asm.due(now) {
 				if err := x.send(f); err != nil {
 					return err

@@ -164,7 +164,7 @@ func (x *wire) finish() error {
 	defer timer.Stop()
 	select {
 	case err := <-x.closed:
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return settled(x.conn, lastAck)
 		}
 		return err
