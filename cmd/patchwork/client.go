@@ -413,9 +413,12 @@ type backoff struct{ first, most, next time.Duration }
 
 func (b *backoff) reset() { b.next = 0 }
 
-func (b *backoff) wait(ctx context.Context) error {
+func (b *backoff) wait(ctx context.Context) error { return pause(ctx, b.step()) }
+
+// step returns how long to wait this time.
+func (b *backoff) step() time.Duration {
 	b.next = min(max(b.next*2, b.first), b.most)
-	return pause(ctx, b.next/2+rand.N(b.next/2+1))
+	return b.next/2 + rand.N(b.next/2+1)
 }
 
 // A link is a connection that is made anew whenever it breaks. Several
