@@ -413,12 +413,9 @@ type backoff struct{ first, most, next time.Duration }
 
 func (b *backoff) reset() { b.next = 0 }
 
-func (b *backoff) wait(ctx context.Context) error { return pause(ctx, b.step()) }
-
-// step returns how long to wait this time.
-func (b *backoff) step() time.Duration {
+func (b *backoff) wait(ctx context.Context) error {
 	b.next = min(max(b.next*2, b.first), b.most)
-	return b.next/2 + rand.N(b.next/2+1)
+	return pause(ctx, b.next/2+rand.N(b.next/2+1))
 }
 
 // A link is a connection that is made anew whenever it breaks. Several

@@ -176,7 +176,7 @@ func (s *sharing) run(ctx context.Context) error {
 				late = time.After(s.patience) // it may ask once more
 			default:
 				s.failed(p.err)
-				again = time.After(wait.step())
+				again = after(ctx, &wait)
 			}
 
 		case r := <-s.reports:
@@ -220,6 +220,17 @@ func (s *sharing) failed(err error) {
 		return // of anything else the relay will say more when it is asked again
 	}
 	s.link.lost(err)
+}
+
+// after is a timer that a back-off sets.
+func after(ctx context.Context, b *backoff) <-chan time.Time {
+	c := make(chan time.Time, 1)
+	go func() {
+		if b.wait(ctx) == nil {
+			c <- time.Now()
+		}
+	}()
+	return c
 }
 
 // take waits for one report.
