@@ -10,14 +10,20 @@ import (
 	"patchwork/broker"
 )
 
-// receive takes one message from the channel and streams it.
-func (s *Server) receive(w *response, r *http.Request, c channel) error {
+// next waits for one message of the channel, as long as the client wants and is
+// there.
+func (s *Server) next(w *response, r *http.Request, c channel) (*broker.Delivery, error) {
 	ctx, rest, err := s.wait(w, r)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	d, err := s.broker.Receive(ctx, c.name)
-	rest()
+	defer rest()
+	return s.broker.Receive(ctx, c.name)
+}
+
+// receive takes one message from the channel and streams it.
+func (s *Server) receive(w *response, r *http.Request, c channel) error {
+	d, err := s.next(w, r, c)
 	if err != nil {
 		return err
 	}

@@ -144,12 +144,7 @@ func (s *Server) replyHead(w *response, r *http.Request, d *broker.Delivery, cod
 // take hands the next request to a responder: its body, its headers, and the
 // name under which it wants its answer.
 func (s *Server) take(w *response, r *http.Request, c channel) error {
-	ctx, rest, err := s.wait(w, r)
-	if err != nil {
-		return err
-	}
-	d, err := s.broker.Receive(ctx, c.name)
-	rest()
+	d, err := s.next(w, r, c)
 	if err != nil {
 		return err
 	}
@@ -229,12 +224,7 @@ func (s *Server) switchTo(w *response, r *http.Request, c channel) error {
 	if limit == 0 {
 		limit = answerIn
 	}
-	ctx, rest, err := s.wait(w, r)
-	if err != nil {
-		return err
-	}
-	d, err := s.broker.Receive(ctx, c.name)
-	rest()
+	d, err := s.next(w, r, c)
 	if err != nil {
 		return err
 	}
