@@ -29,7 +29,7 @@ sys.stdout.buffer.write(urllib.request.urlopen(sys.argv[1]).read())`},
 func runs(t *testing.T, args ...string) <-chan answer {
 	t.Helper()
 	if _, err := exec.LookPath(args[0]); err != nil {
-		t.Skipf("%s is not installed", args[0])
+		t.Fatalf("%s is not installed; run make test, which installs it", args[0])
 	}
 	return later(func() answer {
 		cmd := exec.CommandContext(within(t, 4*patience), args[0], args[1:]...)
@@ -96,7 +96,7 @@ func nginx(t *testing.T, r *relay, extra string) string {
 	binary, err := exec.LookPath("nginx")
 	if err != nil {
 		if _, err = os.Stat("/usr/sbin/nginx"); err != nil {
-			t.Skip("nginx is not installed")
+			t.Fatal("nginx is not installed; run make test, which installs it")
 		}
 		binary = "/usr/sbin/nginx"
 	}
