@@ -47,9 +47,10 @@ var doors = map[string]door{
 
 // fixed are the paths that are no channels.
 var fixed = map[string]func(*Server, *response, *http.Request) error{
-	"/healthz": (*Server).healthz,
-	"/status":  (*Server).healthz,
-	"/metrics": (*Server).metrics,
+	"/healthz":      (*Server).healthz,
+	"/status":       (*Server).healthz,
+	"/metrics":      (*Server).metrics,
+	"/patchwork.sh": (*Server).shellClient,
 }
 
 // A channel is where a request goes.

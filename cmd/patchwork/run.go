@@ -40,6 +40,17 @@ func commands() []*cli.Command {
 		exposeCommand(),
 		tunnelTokenCommand(),
 		huproxyCommand(),
+		sendCommand(),
+		receiveCommand(),
+		listenCommand(),
+		getHookCommand(),
+		reqCommand(),
+		respondCommand(),
+		shareCommand(),
+		downloadCommand(),
+		notifyCommand(),
+		completionCommand(),
+		manCommand(),
 	}
 }
 
@@ -71,9 +82,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		command.HideHelpCommand = true // 'patchwork start help' would be taken for a wish
 	}
 
-	err := app.RunContext(ctx, args)
+	err := app.RunContext(ctx, flagsFirst(app.Commands, args))
 	if err == nil {
 		return exitDone
+	}
+	if errors.Is(err, errInterrupted) {
+		return exitInterrupted
 	}
 	if !errors.Is(err, errSaid) {
 		fmt.Fprintln(stderr, "patchwork: "+oneLine(err))

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+)
+
+func listenCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "listen",
+		Usage:     "show messages that begin with a magic word, or run a command for each",
+		UsageText: "patchwork listen [-m MAGIC] [-n p|h|r|u] [-s SECRET] [-t TOKEN] CHANNEL [-- COMMAND…]",
+		Description: "The rest of each message that begins with MAGIC goes to standard output as a line, and to\n" +
+			"COMMAND's standard input; without COMMAND, to notify-send where there is one.",
+		Flags: channelFlags(
+			&cli.StringFlag{Name: "magic", Aliases: []string{"m"}, Value: "notify", Usage: "`MAGIC` word that messages have to begin with"},
+		),
+		Action: clientAction(listenTo),
+	}
+}
+
+// longestNotice is how long a message may be that is shown: it is held whole.
+const longestNotice = 1 << 20
+
+func listenTo(c *cli.Context, cl *client) error {
+	before, command := words(c)
+	if len(before) == 0 && command != nil && len(command) > 0 {
+		return usagef("listen: there is no CHANNEL before the --; usage: %s", c.Command.UsageText)
+	}
+	if len(before) != 1 || before[0] == "" {
+		return usagef("listen: say one CHANNEL, and a command after --; usage: %s", c.Command.UsageText)
+	}
+	if command != nil && len(command) == 0 {
+		return usagef("listen: there is no command after the --")
+	}
+	if command == nil {
+		if path, err := exec.LookPath("notify-send"); err == nil {
+			command = []string{path, "--"}
+		}
+	} else if _, err := exec.LookPath(command[0]); err != nil {
+		return usagef("listen: %q cannot be run: %v", command[0], err)
+	}
+	show := func(text []byte) error {
+		rest, ok := bytes.CutPrefix(text, []byte(c.String("magic")))
+		if !ok {
+			return nil
+		}
+		rest = append(bytes.TrimRight(bytes.TrimLeft(rest, " "), "\r\n"), '\n')
+		if _, err := cl.stdout.Write(rest); err != nil {
+			return fmt.Errorf("standard output takes no more: %w", err)
+		}
+		if command == nil {
+			return nil
+		}
+		run := exec.CommandContext(c.Context, command[0], command[1:]...)
+		if _, told := words(c); told == nil {
+			run.Args = append(run.Args, strings.TrimSuffix(string(rest), "\n"))
+		}
+		run.Cancel = func() error { return run.Process.Signal(syscall.SIGTERM) }
+		run.WaitDelay = 5 * time.Second
+		run.Stdin, run.Stdout, run.Stderr = bytes.NewReader(rest), cl.stdout, cl.stderr
+		run.Env = append(os.Environ(), "PATCHWORK_CHANNEL="+before[0])
+		if err := run.Run(); err != nil && c.Context.Err() == nil {
+			cl.say("%s: %v", command[0], err) // the next message may be one it can do something with
+		}
+		return nil
+	}
+
+	path := cl.path(before[0])
+	if err := cl.check(c.Context, path, ""); err != nil {
+		return err
+	}
+	l := &link{c: cl, up: true}
+	return l.hold(c.Context, path, func() error {
+		resp, err := cl.do(c.Context, call{method: http.MethodGet, path: path, header: http.Header{"Accept": {"application/x-ndjson"}}})
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		return cl.eachMessage(resp.Body, show)
+	})
+}
+
+// eachMessage calls do with every whole message of a stream of JSON lines. A
+// message that was cut is left out, and so is one too long to be held.
+func (c *client) eachMessage(r io.Reader, do func([]byte) error) error {
+	lines := bufio.NewReader(r)
+	open := map[string][]byte{} // parts of unfinished messages, by id; nil: too long
+	for {
+		text, err := lines.ReadBytes('\n')
+		if err != nil {
+			return c.errBroken(err)
+		}
+		var line struct {
+			ID     string
+			Body   *string
+			Base64 *string `json:"body_base64"`
+			Part   int
+			End    bool
+			Cut    bool
+		}
+		if err := json.Unmarshal(text, &line); err != nil {
+			return fmt.Errorf("%s does not answer as a relay does: %w", c.base, err)
+		}
+		var body []byte
+		switch {
+		case line.Body != nil:
+			body = []byte(*line.Body)
+		case line.Base64 != nil:
+			if body, err = base64.StdEncoding.DecodeString(*line.Base64); err != nil {
+				return fmt.Errorf("%s does not answer as a relay does: %w", c.base, err)
+			}
+		}
+		if line.Part > 0 {
+			held, known := open[line.ID]
+			if (!known && line.Part > 1) || (known && held == nil) || len(held)+len(body) > longestNotice {
+				held = nil // its beginning was missed, or it is too long
+			} else {
+				held = append(append([]byte{}, held...), body...)
+			}
+			open[line.ID] = held
+			if !line.End && !line.Cut {
+				continue
+			}
+			delete(open, line.ID)
+			if body = held; held == nil {
+				c.say("left out a message that is too long or whose beginning was missed")
+				continue
+			}
+		}
+		if line.Cut {
+			continue
+		}
+		if err := do(body); err != nil {
+			return err
+		}
+	}
+}

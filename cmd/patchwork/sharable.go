@@ -1,0 +1,219 @@
+package main
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// A sharable is what can be shared: a file, or a directory as a tar stream. It
+// can be read from its start as often as it takes, and yields the same bytes
+// each time unless somebody changes it.
+type sharable struct {
+	name string // without directories
+	kind string // file or tar
+	size int64
+	open func() (io.ReadCloser, error)
+}
+
+const (
+	kindFile = "file"
+	kindTar  = "tar"
+)
+
+// newSharable looks at what is to be shared. leftOut counts what a directory has
+// besides files and directories.
+func newSharable(file string) (s sharable, leftOut int, err error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return s, 0, fileError(err)
+	}
+	whole, err := filepath.Abs(file)
+	if err != nil {
+		return s, 0, err
+	}
+	s.name = filepath.Base(whole)
+	if info.IsDir() {
+		return tarred(whole, s.name)
+	}
+	if !info.Mode().IsRegular() {
+		return s, 0, fmt.Errorf("%s is neither a file nor a directory; 'patchwork send -f' streams it", file)
+	}
+	s.kind, s.size = kindFile, info.Size()
+	s.open = func() (io.ReadCloser, error) {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, fileError(err)
+		}
+		return struct {
+			io.Reader
+			io.Closer
+		}{&exact{r: f, left: s.size, name: file}, f}, nil
+	}
+	first, err := s.open() // that it cannot be read is to be said now
+	if err != nil {
+		return s, 0, err
+	}
+	return s, 0, first.Close()
+}
+
+// An entry is what a tar stream says of a file: fixed when sharing begins, so
+// that the stream is the same each time.
+type entry struct {
+	file   string
+	header tar.Header
+}
+
+// tarred shares a directory. Links and special files are left out: what arrives
+// can only be files inside of the one directory.
+func tarred(dir, name string) (sharable, int, error) {
+	var entries []entry
+	leftOut := 0
+	size := counted(0)
+	err := filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if !info.IsDir() && !info.Mode().IsRegular() {
+			leftOut++
+			return nil
+		}
+		inside, err := filepath.Rel(dir, file)
+		if err != nil {
+			return err
+		}
+		h, err := tar.FileInfoHeader(info, "")
+		if err != nil {
+			return err
+		}
+		h.Name = path.Join(name, filepath.ToSlash(inside))
+		h.Uname, h.Gname, h.Uid, h.Gid = "", "", 0, 0 // nobody's business, and not the same there
+		if info.IsDir() {
+			h.Name += "/"
+		}
+		entries = append(entries, entry{file, *h})
+		if err := tar.NewWriter(&size).WriteHeader(h); err != nil {
+			return err
+		}
+		size += counted((h.Size + 511) / 512 * 512)
+		return nil
+	})
+	if err != nil {
+		return sharable{}, 0, fileError(err)
+	}
+	size += 1024 // the end of an archive
+	return sharable{name: name, kind: kindTar, size: int64(size), open: func() (io.ReadCloser, error) {
+		r, w := io.Pipe()
+		go func() { w.CloseWithError(writeTar(w, entries)) }() // ends when r is closed
+		return r, nil
+	}}, leftOut, nil
+}
+
+// counted counts what is written to it.
+type counted int64
+
+func (c *counted) Write(p []byte) (int, error) {
+	*c += counted(len(p))
+	return len(p), nil
+}
+
+func writeTar(w io.Writer, entries []entry) error {
+	out := tar.NewWriter(w)
+	for _, e := range entries {
+		h := e.header
+		if err := out.WriteHeader(&h); err != nil {
+			return err
+		}
+		if h.Typeflag != tar.TypeReg {
+			continue
+		}
+		f, err := os.Open(e.file)
+		if err != nil {
+			return fileError(err)
+		}
+		_, err = io.Copy(out, &exact{r: f, left: h.Size, name: e.file})
+		f.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return out.Close()
+}
+
+// unpack lays the directory of a tar file at the new directory dir, without the
+// archive's own name for it. Nothing is written outside of dir.
+func unpack(from io.Reader, dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	in := tar.NewReader(from)
+	modes := map[string]fs.FileMode{}
+	for {
+		h, err := in.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("what came is no tar stream: %w", err)
+		}
+		_, name, _ := strings.Cut(path.Clean(h.Name), "/")
+		switch h.Typeflag {
+		case tar.TypeDir:
+			if name == "" {
+				modes["."] = h.FileInfo().Mode().Perm()
+				continue
+			}
+			if err := root.MkdirAll(name, 0o700); err != nil {
+				return err
+			}
+			modes[name] = h.FileInfo().Mode().Perm()
+		case tar.TypeReg:
+			if err := unpackFile(root, name, h, in); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("%q in the tar stream is neither file nor directory", h.Name)
+		}
+	}
+	for name, mode := range modes { // at last: a directory may not let its owner write
+		if err := root.Chmod(name, mode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func unpackFile(root *os.Root, name string, h *tar.Header, from io.Reader) error {
+	if name == "" {
+		return errors.New("what came is no directory")
+	}
+	if dir := path.Dir(name); dir != "." {
+		if err := root.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, h.FileInfo().Mode().Perm())
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, from)
+	if err == nil {
+		err = root.Chtimes(name, h.ModTime, h.ModTime)
+	}
+	return errors.Join(err, f.Close())
+}
