@@ -98,12 +98,11 @@ func (f *Forgejo) Keys(ctx context.Context, user string) (AccountKeys, error) {
 		news := false
 		for _, entry := range page {
 			n++
-			fingerprint, _, err := parseKeyLine(entry.Key)
-			switch {
-			case err != nil:
+			key, _, err := parseKeyLine(entry.Key)
+			if err != nil {
 				keys.Skipped = append(keys.Skipped, n)
-			case !slices.Contains(keys.Keys, fingerprint):
-				keys.Keys, news = append(keys.Keys, fingerprint), true
+			} else if keys.add(key) {
+				news = true
 			}
 		}
 		return len(page), news, nil

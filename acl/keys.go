@@ -42,27 +42,30 @@ func ParseKey(s string) (Fingerprint, error) {
 		}
 		return Fingerprint(raw), nil
 	}
-	f, _, err := parseKeyLine(s)
-	return f, err
+	key, _, err := parseKeyLine(s)
+	if err != nil {
+		return Fingerprint{}, err
+	}
+	return FingerprintOf(key), nil
 }
 
 // parseKeyLine reads one line of the form "TYPE BASE64 [COMMENT]".
-func parseKeyLine(s string) (Fingerprint, string, error) {
+func parseKeyLine(s string) (ssh.PublicKey, string, error) {
 	if strings.ContainsAny(s, "\r\n") {
-		return Fingerprint{}, "", errors.New("a key is one line")
+		return nil, "", errors.New("a key is one line")
 	}
 	key, comment, options, _, err := ssh.ParseAuthorizedKey([]byte(s))
 	switch {
 	case err != nil:
-		return Fingerprint{}, "", errors.New(`not a public key line ("ssh-ed25519 AAAA… name") nor a SHA256 fingerprint`)
+		return nil, "", errors.New(`not a public key line ("ssh-ed25519 AAAA… name") nor a SHA256 fingerprint`)
 	case len(options) > 0:
 		// Somebody meant to restrict this key; we would not.
-		return Fingerprint{}, "", errors.New("options in front of a key are not understood: take them out")
+		return nil, "", errors.New("options in front of a key are not understood: take them out")
 	}
 	if _, isCertificate := key.(*ssh.Certificate); isCertificate {
-		return Fingerprint{}, "", errors.New("certificates are not taken: write the key itself")
+		return nil, "", errors.New("certificates are not taken: write the key itself")
 	}
-	return FingerprintOf(key), comment, nil
+	return key, comment, nil
 }
 
 // parseAuthorizedKeys reads an authorized_keys file. Lines that are not
@@ -76,12 +79,12 @@ func parseAuthorizedKeys(data []byte) AccountKeys {
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		f, _, err := parseKeyLine(line)
+		key, _, err := parseKeyLine(line)
 		if err != nil {
 			k.Skipped = append(k.Skipped, n)
 			continue
 		}
-		k.Keys = append(k.Keys, f)
+		k.add(key)
 	}
 	return k
 }

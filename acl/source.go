@@ -2,6 +2,10 @@ package acl
 
 import (
 	"context"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // A Source is where users' files are. Its methods are called for valid user names
@@ -31,7 +35,19 @@ type File struct {
 // AccountKeys are the keys with which a user comes as themselves.
 type AccountKeys struct {
 	Keys    []Fingerprint
-	Skipped []int // lines or entries that were not understood, from 1
+	Lines   []string // of each of Keys: "TYPE BASE64", without its comment
+	Skipped []int    // lines or entries that were not understood, from 1
+}
+
+// add takes a key, if it is not there already.
+func (k *AccountKeys) add(key ssh.PublicKey) (added bool) {
+	f := FingerprintOf(key)
+	if slices.Contains(k.Keys, f) {
+		return false
+	}
+	k.Keys = append(k.Keys, f)
+	k.Lines = append(k.Lines, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))))
+	return true
 }
 
 // nowhere is the source of a relay that has none.

@@ -60,7 +60,13 @@ func NewStore(cfg Config) (*Store, error) {
 	}
 	s.run = newRunner(cfg.TTL, cfg.MaxStale, cfg.Log)
 	s.rules = newShelf(s.run, func(f *ruleFile) int { return f.size }, s.readFile)
-	s.keys = newShelf(s.run, func(k AccountKeys) int { return 32 * len(k.Keys) },
+	s.keys = newShelf(s.run, func(k AccountKeys) int {
+		size := 32 * len(k.Keys)
+		for _, line := range k.Lines {
+			size += len(line)
+		}
+		return size
+	},
 		func(ctx context.Context, user string, _ AccountKeys) (AccountKeys, error) {
 			return s.source.Keys(ctx, user)
 		})
@@ -164,6 +170,17 @@ func (s *Store) Notifications(ctx context.Context, user string) (notify.Config, 
 		return notify.Config{}, err
 	}
 	return doc.ntfy, nil
+}
+
+// AccountKeys returns the public keys of a user's own account, each as "TYPE BASE64":
+// those with which the user comes as themselves, not those that ssh_keys lets in. The
+// errors are ErrNoUser and ErrUnavailable, and the context's.
+func (s *Store) AccountKeys(ctx context.Context, user string) ([]string, error) {
+	if !isUser(user) {
+		return nil, ErrNoUser
+	}
+	keys, err := s.keys.get(ctx, user)
+	return slices.Clone(keys.Lines), err
 }
 
 // Invalidate has what is kept of a user read anew before it is used again.

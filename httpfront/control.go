@@ -27,6 +27,7 @@ var userEndpoints = map[string]controlEndpoint{
 	"channels":         {http.MethodGet, true, (*Server).userChannels},
 	"config":           {http.MethodGet, true, (*Server).userConfig},
 	"forgejo":          {http.MethodPost, false, (*Server).forgePush},
+	"keys":             {http.MethodGet, false, (*Server).accountKeys},
 	"ntfy":             {"", false, (*Server).notify},
 }
 

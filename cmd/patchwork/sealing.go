@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"filippo.io/age"
@@ -88,54 +87,6 @@ func (i keepingIdentity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	return key, err
 }
 
-// recipients reads what --to says: public keys, or files with one a line.
-func recipients(told []string) ([]age.Recipient, error) {
-	var all []age.Recipient
-	for _, to := range told {
-		if strings.HasPrefix(to, "@") {
-			return nil, usagef("--to %s: users' keys cannot be asked for yet; give a key or a file of keys", to)
-		}
-		if r, err := recipient(to); err == nil {
-			all = append(all, r)
-			continue
-		}
-		f, err := os.Open(to)
-		if err != nil {
-			return nil, usagef("--to %.60q is neither an SSH public key nor a file that can be read", to)
-		}
-		lines := bufio.NewScanner(f)
-		before := len(all)
-		for n := 1; lines.Scan(); n++ {
-			line := strings.TrimSpace(lines.Text())
-			if line == "" || line[0] == '#' {
-				continue
-			}
-			r, err := recipient(line)
-			if err != nil {
-				f.Close()
-				return nil, fmt.Errorf("%s:%d: %w; take that line out", to, n, err)
-			}
-			all = append(all, r)
-		}
-		f.Close()
-		if err := lines.Err(); err != nil || len(all) == before {
-			return nil, fmt.Errorf("%s has no SSH public key that can be used", to)
-		}
-	}
-	return all, nil
-}
-
-// recipient reads one public key: of SSH (ed25519 or RSA), or of age.
-func recipient(line string) (age.Recipient, error) {
-	if strings.HasPrefix(line, "age1") {
-		return age.ParseX25519Recipient(line)
-	}
-	if _, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line)); err != nil {
-		return nil, errors.New("this is no SSH public key")
-	}
-	return agessh.ParseRecipient(line)
-}
-
 const passphraseVariable = "PATCHWORK_PASSPHRASE"
 
 // passphrase is that of the environment, or what the user types.
@@ -185,7 +136,7 @@ func (c *client) typed(ctx context.Context, prompt string) (string, error) {
 // newSeal is what --encrypt and --to ask for, nil if they are not there.
 func (c *client) newSeal(ctx context.Context, encrypt bool, to []string) (*seal, error) {
 	if len(to) > 0 {
-		all, err := recipients(to)
+		all, err := c.recipients(ctx, to)
 		return &seal{all}, err
 	}
 	if !encrypt {
@@ -219,6 +170,9 @@ type opening struct {
 	all   []age.Identity
 }
 
+// expects tells whether the user has said that what comes is encrypted.
+func (o *opening) expects() bool { return o.all != nil || len(o.files) > 0 }
+
 // opened returns what is inside of an age file, and its key. Every byte that it
 // yields is authenticated.
 func (o *opening) opened(ctx context.Context, from io.Reader) (io.Reader, []byte, error) {
@@ -243,10 +197,13 @@ func (o *opening) opened(ctx context.Context, from io.Reader) (io.Reader, []byte
 	var none *age.NoIdentityMatchError
 	switch {
 	case errors.As(err, &none):
-		if _, ok := o.all[0].(*age.ScryptIdentity); ok {
+		switch o.all[0].(type) {
+		case *age.ScryptIdentity:
 			return nil, nil, errWrongPassphrase
+		case *age.X25519Identity:
+			return nil, nil, errors.New("the file is encrypted to another key than the one at hand; ask its sender for the right link or key")
 		}
-		return nil, nil, errors.New("the file is encrypted to another SSH key; name the right one with -i FILE")
+		return nil, nil, errors.New("the file is encrypted to another key; name the right SSH key with -i FILE, or use the link it was shared with")
 	case err != nil && ctx.Err() != nil:
 		return nil, nil, ctx.Err()
 	case err != nil:
@@ -282,6 +239,14 @@ func (o *opening) identities(ctx context.Context, byPassphrase bool) ([]age.Iden
 			}
 			continue
 		}
+		if bytes.Contains(text, []byte("AGE-SECRET-KEY-1")) {
+			more, err := age.ParseIdentities(bytes.NewReader(text))
+			if err != nil {
+				return nil, fmt.Errorf("%s cannot be used: what is in it is no age identity", file) // the library's words repeat the line
+			}
+			all = append(all, more...)
+			continue
+		}
 		i, err := o.sshIdentity(ctx, file, text)
 		if err != nil {
 			return nil, fmt.Errorf("%s cannot be used: %w", file, err)
@@ -289,7 +254,7 @@ func (o *opening) identities(ctx context.Context, byPassphrase bool) ([]age.Iden
 		all = append(all, i)
 	}
 	if len(all) == 0 {
-		return nil, errors.New("the file is encrypted to an SSH key; name yours with -i FILE")
+		return nil, errors.New("the file is encrypted to a key; name your SSH key with -i FILE, or use the link it was shared with")
 	}
 	return all, nil
 }

@@ -22,6 +22,14 @@ type sharable struct {
 	open func() (io.ReadCloser, error)
 }
 
+// fileName is what the bytes are called when they are a file elsewhere.
+func (s *sharable) fileName() string {
+	if s.kind == kindTar {
+		return s.name + ".tar"
+	}
+	return s.name
+}
+
 const (
 	kindFile = "file"
 	kindTar  = "tar"

@@ -1,0 +1,448 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// downloading is one run of 'download'.
+type downloading struct {
+	c        *client
+	path     string
+	query    url.Values
+	patience time.Duration
+	force    bool
+	output   string   // "" is standard output
+	part     *os.File // what has come so far; nil: it went to standard output
+	opening  *opening
+	link     *link
+	meter    *meter
+
+	mine    hook   // takes the sender's answers
+	report  string // the hook that takes reports
+	size    int64
+	kind    string
+	sealed  bool
+	keys    map[int][]byte // of the messages that came
+	attempt int            // the newest of them
+	sum     *digest        // of what has come
+	found   bool           // all that is there was there before
+}
+
+// free fails when there is something at the place of the output that may not be
+// replaced.
+func (d *downloading) free() error {
+	info, err := os.Lstat(d.output)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fileError(err)
+	case info.IsDir():
+		return fmt.Errorf("%s is a directory; move it away or say another OUTPUT", d.output)
+	case !d.force:
+		return fmt.Errorf("%s exists; say --force to replace it, or another OUTPUT", d.output)
+	}
+	return nil
+}
+
+// leave closes the unfinished file, and takes it away when there is nothing in it.
+func (d *downloading) leave() {
+	info, err := d.part.Stat()
+	d.part.Close()
+	if err == nil && info.Size() == 0 {
+		os.Remove(d.part.Name())
+	}
+}
+
+// kept adds to an error where the bytes are that came.
+func (d *downloading) kept(err error) error {
+	if n, _ := d.sum.sum(); d.part != nil && n > 0 {
+		return fmt.Errorf("%w (%s of it are in %s)", err, sized(n), d.part.Name())
+	}
+	return err
+}
+
+func (d *downloading) run(ctx context.Context) error {
+	resp, err := d.c.do(ctx, call{method: http.MethodGet, path: d.path, query: d.query})
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	h := resp.Header
+	d.sealed = h.Get(sealHeader) != ""
+	if !d.sealed && d.opening.expects() {
+		return errors.New("what came is not encrypted, so it is not what was meant for this key; ask its sender")
+	}
+	switch h.Get(transferHeader) {
+	case "":
+		return d.plain(ctx, resp)
+	case transferVersion:
+	default:
+		return errors.New("the sender is of another version; use the same patchwork on both sides")
+	}
+	d.size, err = strconv.ParseInt(h.Get(sizeHeader), 10, 64)
+	d.kind, d.report = h.Get(kindHeader), h.Get(reportHeader)
+	if err != nil || d.size < 0 || !hookWord.MatchString(d.report) || d.kind != kindFile && d.kind != kindTar {
+		return errors.New("the sender's headers make no sense; use the same patchwork on both sides")
+	}
+	if d.mine, err = d.newHook(ctx); err != nil {
+		return err
+	}
+	d.meter = newMeter(d.c.stderr, d.size, firstOf(filepath.Base(d.output), "-"))
+	if err := d.transfer(ctx, resp); err != nil {
+		d.meter.line(d.c.stderr)
+		if ctx.Err() == nil && !errors.As(err, new(toldError)) {
+			d.giveUp(ctx, err)
+		}
+		return d.kept(err)
+	}
+	d.meter.line(d.c.stderr)
+	return d.commit(true)
+}
+
+// toldError is the sender's own word that it is over.
+type toldError struct{ text string }
+
+func (e toldError) Error() string { return e.text }
+
+// newHook makes the hook for the sender's answers, as long as that takes.
+func (d *downloading) newHook(ctx context.Context) (hook, error) {
+	wait := newBackoff(5 * time.Second)
+	for {
+		h, err := d.c.makeHook(ctx, "r")
+		if err == nil || !passing(err) {
+			return h, err
+		}
+		if err := wait.wait(ctx); err != nil {
+			return h, err
+		}
+	}
+}
+
+// transfer gets all of the file, from the message that has begun to come and
+// from as many others as it takes, and the sender's word that it is the same.
+func (d *downloading) transfer(ctx context.Context, resp *http.Response) error {
+	if err := d.say(ctx, report{Begun: true}, 10*time.Second); err != nil && !passing(err) {
+		return err
+	}
+	in, err := d.open(ctx, resp)
+	if err == nil {
+		var n int64
+		if n, err = d.resumable(); err == nil && n > 0 {
+			err = errNotFromStart
+			resp.Body.Close()
+		}
+	}
+	if err == nil {
+		err = d.copy(in)
+		d.found = false
+	}
+	for {
+		var own *outputError
+		if err != nil && (errors.As(err, &own) || !passing(err) && !errors.Is(err, errNotFromStart)) {
+			return err
+		}
+		if err != nil && !errors.Is(err, errNotFromStart) {
+			d.meter.line(d.c.stderr)
+			d.link.lost(err)
+		}
+		resp, ask := d.ask(ctx)
+		if ask != nil {
+			return ask
+		}
+		d.link.back()
+		done := false
+		done, err = d.take(ctx, resp)
+		resp.Body.Close()
+		if done || ctx.Err() != nil {
+			return errors.Join(ctx.Err(), err)
+		}
+	}
+}
+
+// errNotFromStart is why a message is not read: what it brings is there already.
+var errNotFromStart = errors.New("some of it is there already")
+
+// askAgain is how long an answer is waited for before it is asked for once more.
+const askAgain = 20 * time.Second
+
+// ask reports what is there and waits for the answer, again and again.
+func (d *downloading) ask(ctx context.Context) (*http.Response, error) {
+	wait := newBackoff(5 * time.Second)
+	n, sum := d.sum.sum()
+	r := report{Offset: n, Found: d.found, Attempt: d.attempt, Proof: proof(d.keys[d.attempt], "have", sum)}
+	until := time.Now().Add(d.patience)
+	for {
+		err := d.say(ctx, r, d.patience)
+		if err == nil {
+			until = time.Now().Add(d.patience) // it is there
+			var resp *http.Response
+			resp, err = d.c.do(ctx, call{method: http.MethodGet, path: "/r/" + d.mine.Channel, secret: d.mine.Secret,
+				query: url.Values{"timeout": {min(askAgain, d.patience).String()}}})
+			if err == nil {
+				return resp, nil
+			}
+			if isStatus(err, http.StatusRequestTimeout) {
+				continue // its answer was lost, or it reads what it has to compare
+			}
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if !passing(err) {
+			return nil, err
+		}
+		if time.Now().After(until) {
+			return nil, fmt.Errorf("the sender has not come back for %s; have it share again and run the same command", d.patience)
+		}
+		d.link.lost(err)
+		if err := wait.wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// take does what an answer says. done is true when it was the last.
+func (d *downloading) take(ctx context.Context, resp *http.Response) (done bool, err error) {
+	n, sum := d.sum.sum()
+	switch resp.Header.Get(answerHeader) {
+	case answerDone:
+		io.Copy(io.Discard, resp.Body) //nolint:errcheck // it is empty; its sender is to hear that it came
+		if n != d.size || !sameProof(resp.Header.Get(proofHeader), proof(d.keys[d.attempt], "done", sum)) {
+			return true, errors.New("the sender's checksum is another; download it again")
+		}
+		return true, nil
+	case answerRestart:
+		io.Copy(io.Discard, resp.Body) //nolint:errcheck // see above
+		d.c.say("what was in %s is of another file; beginning anew", d.part.Name())
+		if err := d.empty(); err != nil {
+			return true, err
+		}
+		return false, errNotFromStart
+	case answerBusy, answerFailed:
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // as far as it came
+		return true, toldError{"the sender says: " + printable(strings.TrimSpace(string(text)))}
+	case answerData:
+		if offset, err := strconv.ParseInt(resp.Header.Get(offsetHeader), 10, 64); err != nil || offset != n {
+			return false, errNotFromStart // an answer to an older report
+		}
+		in, err := d.open(ctx, resp)
+		if err != nil {
+			return false, err
+		}
+		d.meter.at(n)
+		err = d.copy(in)
+		d.found = false
+		return false, err
+	}
+	return false, errNotFromStart // not of a sender
+}
+
+// open returns what is inside of a message.
+func (d *downloading) open(ctx context.Context, resp *http.Response) (io.Reader, error) {
+	if !d.sealed {
+		return resp.Body, nil
+	}
+	attempt, err := strconv.Atoi(resp.Header.Get(attemptHeader))
+	if err != nil {
+		return nil, errors.New("the sender's headers make no sense; use the same patchwork on both sides")
+	}
+	in, key, err := d.opening.opened(ctx, resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	d.keys[attempt], d.attempt = key, attempt
+	return in, nil
+}
+
+// outputError is trouble at this end, of which the sender is innocent.
+type outputError struct{ err error }
+
+func (e *outputError) Error() string { return e.err.Error() }
+func (e *outputError) Unwrap() error { return e.err }
+
+// Write keeps what has come.
+func (d *downloading) Write(p []byte) (int, error) {
+	var to io.Writer = d.c.stdout
+	if d.part != nil {
+		to = d.part
+	}
+	n, err := to.Write(p)
+	d.sum.Write(p[:n])   //nolint:errcheck // a hash takes everything
+	d.meter.Write(p[:n]) //nolint:errcheck // and so does a bar
+	if err != nil {
+		return n, &outputError{fileError(err)}
+	}
+	return n, nil
+}
+
+// copy keeps what a message brings, up to the end of the file.
+func (d *downloading) copy(in io.Reader) error {
+	n, _ := d.sum.sum()
+	_, err := io.Copy(d, io.LimitReader(in, d.size-n))
+	var own *outputError
+	if err != nil && !errors.As(err, &own) {
+		return d.c.errBroken(err)
+	}
+	if err != nil {
+		return err
+	}
+	if n, _ = d.sum.sum(); n < d.size {
+		return d.c.errBroken(io.ErrUnexpectedEOF)
+	}
+	// Its end has to be seen as well: it is what says to the sender that all came.
+	if extra, err := io.Copy(io.Discard, in); err != nil {
+		return d.c.errBroken(err)
+	} else if extra > 0 {
+		return errors.New("more came than the sender had said; download it again")
+	}
+	return nil
+}
+
+// resumable reads what an earlier run has left, and returns how much it is.
+func (d *downloading) resumable() (int64, error) {
+	if d.part == nil {
+		return 0, nil
+	}
+	info, err := d.part.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if info.Size() > d.size {
+		return 0, d.empty()
+	}
+	if _, err := d.part.Seek(0, io.SeekStart); err != nil {
+		return 0, &outputError{err}
+	}
+	n, err := io.Copy(d.sum, d.part)
+	if err != nil {
+		return 0, &outputError{err}
+	}
+	d.found = n > 0
+	d.meter.at(n)
+	return n, nil
+}
+
+// empty throws away what was there.
+func (d *downloading) empty() error {
+	d.sum.reset()
+	d.found = false
+	d.meter.at(0)
+	if d.part == nil {
+		return nil
+	}
+	if err := d.part.Truncate(0); err != nil {
+		return &outputError{fileError(err)}
+	}
+	_, err := d.part.Seek(0, io.SeekStart)
+	return err
+}
+
+// say sends a report.
+func (d *downloading) say(ctx context.Context, r report, within time.Duration) error {
+	r.Answer = d.mine.Channel
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	resp, err := d.c.do(ctx, call{method: http.MethodPost, path: "/r/" + d.report, body: strings.NewReader(string(text)), size: int64(len(text)),
+		query: url.Values{"timeout": {within.String()}}})
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// giveUp tells the sender that this receiver takes no more, if it listens.
+func (d *downloading) giveUp(ctx context.Context, why error) {
+	d.say(ctx, report{Failed: shortened(oneLine(why), 200)}, 5*time.Second) //nolint:errcheck // it will notice
+}
+
+// plain keeps a message of somebody who does not share, but send.
+func (d *downloading) plain(ctx context.Context, resp *http.Response) error {
+	if err := d.empty(); err != nil {
+		return err
+	}
+	in := io.Reader(resp.Body)
+	if d.sealed {
+		var err error
+		if in, _, err = d.opening.opened(ctx, resp.Body); err != nil {
+			return err
+		}
+	}
+	d.kind = kindFile
+	d.meter = newMeter(d.c.stderr, resp.ContentLength, filepath.Base(d.output))
+	_, err := io.Copy(d, in)
+	d.meter.line(d.c.stderr)
+	var own *outputError
+	if err != nil && !errors.As(err, &own) {
+		err = d.c.errBroken(err)
+	}
+	if err != nil {
+		return d.kept(err)
+	}
+	return d.commit(false)
+}
+
+// commit gives what came its name.
+func (d *downloading) commit(agreed bool) error {
+	n, sum := d.sum.sum()
+	word := "as the sender says too"
+	if !agreed {
+		word = "which the sender has not said"
+	}
+	if d.part == nil {
+		d.c.say("received %s, SHA-256 %x, %s", sized(n), sum, word)
+		return nil
+	}
+	if err := d.free(); err != nil {
+		return d.kept(err)
+	}
+	if err := d.part.Sync(); err != nil {
+		return d.kept(fileError(err))
+	}
+	if d.kind == kindTar {
+		if err := d.unpack(); err != nil {
+			return d.kept(fileError(err))
+		}
+	} else if err := os.Rename(d.part.Name(), d.output); err != nil {
+		return d.kept(fileError(err))
+	}
+	d.c.say("received %s: %s, SHA-256 %x, %s", d.output, sized(n), sum, word)
+	return nil
+}
+
+// unpack makes a directory of what came, which appears whole or not at all.
+func (d *downloading) unpack() error {
+	if _, err := os.Lstat(d.output); err == nil {
+		return fmt.Errorf("%s exists, and a directory came; move it away and unpack the tar file %s", d.output, d.part.Name())
+	}
+	if _, err := d.part.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(d.output), "."+filepath.Base(d.output)+".part-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // empty by then, or what is there is no use
+	inner := filepath.Join(dir, "dir")
+	if err := unpack(d.part, inner); err != nil {
+		return err
+	}
+	if err := os.Rename(inner, d.output); err != nil {
+		return err
+	}
+	return os.Remove(d.part.Name())
+}

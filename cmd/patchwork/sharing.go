@@ -1,0 +1,424 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// maxPeers bounds how many receivers are served at a time: whoever has seen the
+// file's headers can claim to be one.
+const maxPeers = 100
+
+// graceForReports is how long after a message has gone out a receiver may be
+// silent before it counts as one that does not report, such as curl.
+const graceForReports = time.Second
+
+// sharing is one run of 'share'. Its loop owns all of it and decides; goroutines
+// post messages and take reports.
+type sharing struct {
+	c         *client
+	src       sharable
+	seal      *seal
+	back      hook // takes the reports
+	path      string
+	broadcast bool // to all who wait, else a queue message to one
+	want      int  // how many receivers are to have it
+	patience  time.Duration
+	meter     *meter
+	link      *link
+	posts     chan posted
+	reports   chan report
+
+	keepers []*keyKeeper // of the key of each message
+	whole   []byte       // checksum of all, once somebody has read it all
+	peers   map[string]*peer
+	offered *post   // the offer under way, nil while there is none
+	again   backoff // between offers that failed
+	offerAt time.Time
+	graceAt time.Time // when those who took the last offer and never reported are counted
+	took    int       // receivers that took all of the last offer
+	begun   int       // receivers that began to report since it was made
+	got     int       // receivers that have the file, as far as one can know
+	unsure  int       // those among them that do not confirm it
+
+	running sync.WaitGroup // posts and tellings
+	telling chan struct{}  // has room for those who may be told something at a time
+}
+
+// newSharing shares src with one receiver. back takes the reports; the rest is for
+// the caller to set before run.
+func newSharing(c *client, src sharable, back hook) *sharing {
+	return &sharing{
+		c: c, src: src, back: back, want: 1, patience: patienceDefault,
+		link:  &link{c: c, secret: back.Secret, up: true},
+		posts: make(chan posted), reports: make(chan report), peers: map[string]*peer{}, telling: make(chan struct{}, 8),
+		again: newBackoff(15 * time.Second),
+	}
+}
+
+// A peer is a 'patchwork download' that has begun to receive. The zero times mean
+// never.
+type peer struct {
+	hook     string  // takes the answers
+	asked    *report // the newest, until it is answered
+	posting  *post   // the answer under way, nil while there is none
+	again    backoff // between answers that did not arrive
+	answerAt time.Time
+	lateAt   time.Time // when it has been silent for too long
+	told     bool      // that all is well, but perhaps it has not heard
+}
+
+// A post is a message under way: an offer of the whole file, or an answer.
+type post struct {
+	to     *peer // nil: it is an offer
+	cancel context.CancelFunc
+}
+
+// posted is how a post ended.
+type posted struct {
+	post      *post
+	answer    string // what it was, "" for an offer
+	sum       []byte // of the whole file, when it was needed
+	delivered int    // of an offer: how many took all of it
+	err       error
+}
+
+// run offers the file until as many receivers as are wanted have it. It returns
+// when they do, when nothing can be done any more, or when ctx ends.
+func (s *sharing) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	broken := make(chan error, 1)
+	taken := make(chan struct{})
+	go func() { // takes the reports
+		defer close(taken)
+		path := "/r/" + s.back.Channel
+		broken <- s.link.hold(ctx, path, func() error { return s.take(ctx, path) })
+	}()
+	defer func() {
+		cancel()
+		<-taken
+		s.running.Wait()
+	}()
+
+	s.offer(ctx)
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err = <-broken:
+		case p := <-s.posts:
+			err = s.ended(ctx, p)
+		case r := <-s.reports:
+			err = s.heard(ctx, r)
+		case <-s.alarm():
+			err = s.due(ctx, time.Now())
+		}
+		if err != nil {
+			s.farewell(ctx, err)
+			return err
+		}
+		if s.got >= s.want && len(s.peers) == 0 && s.offered == nil && s.graceAt.IsZero() {
+			s.meter.line(s.c.stderr)
+			s.done()
+			return nil
+		}
+	}
+}
+
+// done says what was reached.
+func (s *sharing) done() {
+	switch sure := s.got - s.unsure; {
+	case sure == 0:
+		s.c.say("sent; the receiver was not 'patchwork download', so nobody confirms that it arrived whole")
+	case s.want == 1 && s.got == 1:
+		s.c.say("done: %s, SHA-256 %x, confirmed by the receiver", sized(s.src.size), s.whole)
+	default:
+		s.c.say("done: %s, SHA-256 %x, confirmed by %d of %d receivers", sized(s.src.size), s.whole, sure, s.got)
+	}
+}
+
+// farewell tells receivers that it is over, so that they do not wait in vain. What
+// they report meanwhile is taken, for they listen only after that.
+func (s *sharing) farewell(ctx context.Context, why error) {
+	if ctx.Err() != nil {
+		return
+	}
+	s.callOff()
+	for _, p := range s.peers {
+		s.forget(p)
+		s.tell(ctx, p.hook, answerFailed, oneLine(why))
+	}
+	told := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(told)
+	}()
+	for {
+		select {
+		case <-s.reports:
+		case <-told:
+			return
+		}
+	}
+}
+
+// alarm is the next moment at which something is due, nil when nothing is.
+func (s *sharing) alarm() <-chan time.Time {
+	next := time.Time{}
+	earliest := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	earliest(s.offerAt)
+	earliest(s.graceAt)
+	for _, p := range s.peers {
+		earliest(p.answerAt)
+		earliest(p.lateAt)
+	}
+	if next.IsZero() {
+		return nil
+	}
+	return time.After(time.Until(next))
+}
+
+// due does what the time has come for.
+func (s *sharing) due(ctx context.Context, now time.Time) error {
+	reached := func(t *time.Time) bool {
+		if t.IsZero() || t.After(now) {
+			return false
+		}
+		*t = time.Time{}
+		return true
+	}
+	if reached(&s.offerAt) {
+		s.offer(ctx)
+	}
+	if reached(&s.graceAt) {
+		silent := max(s.took-s.begun, 0)
+		s.got += silent
+		s.unsure += silent
+		s.took = 0
+		s.offerOn(ctx)
+	}
+	for _, p := range s.peers {
+		if reached(&p.answerAt) {
+			s.answer(ctx, p)
+		}
+		if reached(&p.lateAt) {
+			s.forget(p)
+			if !s.broadcast {
+				return fmt.Errorf("the receiver has not said for %s whether all is well; share it again if it is not", s.patience)
+			}
+			s.c.say("a receiver has not said for %s whether all is well; going on without it", s.patience)
+			s.offerOn(ctx)
+		}
+	}
+	return nil
+}
+
+// offerOn offers the file anew when receivers are missing and none is under way.
+func (s *sharing) offerOn(ctx context.Context) {
+	if s.offered == nil && s.offerAt.IsZero() && s.graceAt.IsZero() && s.got+len(s.peers) < s.want {
+		s.offer(ctx)
+	}
+}
+
+// ended books how a post ended.
+func (s *sharing) ended(ctx context.Context, p posted) error {
+	to := p.post.to
+	if to == nil && s.offered != p.post || to != nil && to.posting != p.post {
+		return nil // it was called off
+	}
+	p.post.cancel()
+	if p.sum != nil {
+		s.whole = p.sum
+	}
+	var own *sourceError
+	if errors.As(p.err, &own) {
+		return own
+	}
+	if to == nil {
+		return s.offerEnded(p)
+	}
+	to.posting = nil
+	switch {
+	case p.err != nil && !passing(p.err):
+		return p.err
+	case isStatus(p.err, http.StatusBadGateway): // it took a part, and went
+		s.failed(p.err)
+		to.asked, to.lateAt = nil, s.lateFrom(time.Now())
+		if !s.broadcast { // to whoever comes first: it, or another
+			to.lateAt = time.Time{}
+			s.offerAt = time.Now().Add(s.again.step())
+		}
+	case isStatus(p.err, http.StatusRequestTimeout) && to.told:
+		to.lateAt = time.Now()
+	case isStatus(p.err, http.StatusRequestTimeout): // it asked, and went
+		s.forget(to)
+		s.offerOn(ctx)
+	case p.err != nil:
+		s.failed(p.err)
+		to.told = to.told || p.answer == answerDone
+		to.answerAt = time.Now().Add(to.again.step())
+	case p.answer == answerDone:
+		s.got++
+		s.forget(to)
+		s.offerOn(ctx)
+	case p.answer == answerFailed && !s.broadcast:
+		s.forget(to) // it knows
+		return errors.New("the receiver has other bytes than were sent; share it again")
+	case p.answer == answerFailed:
+		s.c.say("a receiver has other bytes than were sent; going on without it")
+		s.forget(to)
+		s.offerOn(ctx)
+	default:
+		to.again.reset()
+		to.asked, to.lateAt = nil, s.lateFrom(time.Now())
+	}
+	return nil
+}
+
+// offerEnded books how an offer of the whole file ended.
+func (s *sharing) offerEnded(p posted) error {
+	s.offered = nil
+	switch {
+	case p.err != nil && !passing(p.err):
+		return p.err
+	case p.err != nil:
+		s.failed(p.err)
+		s.offerAt = time.Now().Add(s.again.step())
+		return nil
+	}
+	s.again.reset()
+	s.took = p.delivered
+	s.graceAt = time.Now()
+	if s.took > s.begun {
+		s.graceAt = time.Now().Add(graceForReports)
+	}
+	for _, peer := range s.peers {
+		if peer.posting == nil && peer.lateAt.IsZero() {
+			peer.lateAt = s.lateFrom(time.Now())
+		}
+	}
+	return nil
+}
+
+func (s *sharing) lateFrom(now time.Time) time.Time { return now.Add(s.patience) }
+
+// forget ends what is under way to a receiver.
+func (s *sharing) forget(p *peer) {
+	if p.posting != nil {
+		p.posting.cancel()
+	}
+	delete(s.peers, p.hook)
+}
+
+// heard does what a report asks for.
+func (s *sharing) heard(ctx context.Context, r report) error {
+	p := s.peers[r.Answer]
+	switch {
+	case p == nil && r.Failed != "":
+		return nil // nothing is done for it
+	case r.Failed != "":
+		s.meter.line(s.c.stderr)
+		s.c.say("a receiver gave up: %s; offering the file again", printable(r.Failed))
+		s.forget(p)
+		s.offerOn(ctx)
+		return nil
+	case p == nil && !s.admits():
+		s.tell(ctx, r.Answer, answerBusy, "somebody else is receiving the file now")
+		return nil
+	case p == nil:
+		p = &peer{hook: r.Answer, again: newBackoff(5 * time.Second)}
+		s.peers[r.Answer] = p
+		if s.begun++; s.begun >= s.took && s.offered == nil {
+			s.graceAt = time.Time{}
+		}
+	}
+	if s.offered == nil {
+		p.lateAt = s.lateFrom(time.Now())
+	}
+	if r.Begun {
+		return nil
+	}
+	if p.asked != nil && *p.asked == r && p.posting != nil {
+		return nil // the answer is on its way
+	}
+	p.asked, p.answerAt, p.lateAt = &r, time.Time{}, time.Time{}
+	if !s.broadcast {
+		s.callOff() // it has what it could get of the offer
+	}
+	s.answer(ctx, p)
+	return nil
+}
+
+// admits tells whether a new receiver can be served. To a queue's message there is
+// one at a time; one that is not being answered has made place for it.
+func (s *sharing) admits() bool {
+	if s.broadcast {
+		return len(s.peers) < maxPeers
+	}
+	for _, p := range s.peers {
+		if p.posting != nil {
+			return false
+		}
+	}
+	for _, p := range s.peers {
+		s.forget(p)
+	}
+	return true
+}
+
+// callOff ends the offer under way, and those to come.
+func (s *sharing) callOff() {
+	if s.offered != nil {
+		s.offered.cancel()
+	}
+	s.offered, s.offerAt, s.graceAt, s.took = nil, time.Time{}, time.Time{}, 0
+}
+
+func isStatus(err error, status int) bool {
+	var answer *answerError
+	return errors.As(err, &answer) && answer.status == status
+}
+
+// failed says why a message did not get through.
+func (s *sharing) failed(err error) {
+	switch {
+	case isStatus(err, http.StatusBadGateway):
+		s.meter.line(s.c.stderr)
+		s.c.say("the receiver went away; offering the file again")
+	case errors.As(err, new(*answerError)): // the relay will say more when it is asked again
+	default:
+		s.link.lost(err)
+	}
+}
+
+// take waits for one report.
+func (s *sharing) take(ctx context.Context, path string) error {
+	resp, err := s.c.do(ctx, call{method: http.MethodGet, path: path, secret: s.back.Secret})
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	var r report
+	err = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&r)
+	io.Copy(io.Discard, resp.Body) //nolint:errcheck // so that its sender hears that it arrived
+	if err != nil || !hookWord.MatchString(r.Answer) {
+		return nil // not of a receiver: anybody who has seen the file's headers can send here
+	}
+	select {
+	case s.reports <- r:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
