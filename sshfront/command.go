@@ -64,6 +64,7 @@ func (s *session) run() error {
 		return usage("cannot read the command: %v", err)
 	}
 	if len(words) == 0 {
+		s.progress.refuse()
 		if stays, err := s.stay(); stays || err != nil {
 			return err
 		}
@@ -76,6 +77,9 @@ func (s *session) run() error {
 		return usage("unknown command %q, try: help", short(words[0]))
 	}
 	s.verb = c.name
+	if c.name != "pub" {
+		s.progress.refuse()
+	}
 	o, err := c.parse(words[1:])
 	if errors.Is(err, flag.ErrHelp) {
 		return s.print(s.commandHelp(c))

@@ -14,8 +14,8 @@ import (
 const wholeLine = 64 << 10
 
 // sendLines sends each line of r as a message of its own, a last one without a
-// newline too. before is called before each.
-func sendLines(ctx context.Context, p *broker.Publisher, r io.Reader, before func(context.Context) error) error {
+// newline too. before is called before each, sent after each with its length.
+func sendLines(ctx context.Context, p *broker.Publisher, r io.Reader, before func(context.Context) error, sent func(int)) error {
 	br := bufio.NewReaderSize(r, wholeLine)
 	for {
 		if err := before(ctx); err != nil {
@@ -24,11 +24,13 @@ func sendLines(ctx context.Context, p *broker.Publisher, r io.Reader, before fun
 		line, err := br.ReadSlice('\n')
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
-			err = sendLongLine(ctx, p, line, br)
+			err = sendLongLine(ctx, p, line, br, sent)
 		case errors.Is(err, io.EOF) && len(line) == 0:
 			return nil
 		case err == nil || errors.Is(err, io.EOF):
-			_, err = p.Message(ctx, nil, line)
+			if _, err = p.Message(ctx, nil, line); err == nil {
+				sent(len(line))
+			}
 		}
 		if err != nil {
 			return err
@@ -37,11 +39,13 @@ func sendLines(ctx context.Context, p *broker.Publisher, r io.Reader, before fun
 }
 
 // sendLongLine sends a line of which only the beginning is there.
-func sendLongLine(ctx context.Context, p *broker.Publisher, part []byte, br *bufio.Reader) error {
+func sendLongLine(ctx context.Context, p *broker.Publisher, part []byte, br *bufio.Reader, sent func(int)) error {
 	for {
+		n := len(part)
 		if err := p.Write(ctx, part); err != nil {
 			return err
 		}
+		sent(n)
 		var err error
 		part, err = br.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
@@ -53,7 +57,9 @@ func sendLongLine(ctx context.Context, p *broker.Publisher, part []byte, br *buf
 		if err := p.Write(ctx, part); err != nil {
 			return err
 		}
-		_, err = p.End(ctx)
+		if _, err = p.End(ctx); err == nil {
+			sent(len(part))
+		}
 		return err
 	}
 }

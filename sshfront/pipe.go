@@ -73,7 +73,7 @@ func (s *session) cancelFeed(err error) {
 func (s *session) feed(pub *broker.Publisher, o *options) error {
 	in := s.openStdin()
 	if o.roundRobin {
-		err := sendLines(s.ctx, pub, stdinReader{s.ctx, in}, func(context.Context) error { return nil })
+		err := sendLines(s.ctx, pub, stdinReader{s.ctx, in}, func(context.Context) error { return nil }, func(int) {})
 		if err == nil {
 			err = errEndOfInput
 		}

@@ -24,6 +24,9 @@ func runPub(s *session, o *options) error {
 		return err
 	}
 	defer s.on(name)()
+	if kind := name.Kind(); o.empty || s.pty != nil || kind == broker.Queue || kind == broker.Req || kind == broker.Res {
+		s.progress.refuse()
+	}
 	switch name.Kind() {
 	case broker.Queue:
 		return s.pubQueue(name, o)
@@ -124,7 +127,7 @@ func (b *broadcast) send() error {
 	}
 	in := b.s.openStdin()
 	if b.o.lines || b.o.roundRobin {
-		return sendLines(ctx, b.p, stdinReader{ctx, in}, b.ready)
+		return sendLines(ctx, b.p, stdinReader{ctx, in}, b.ready, b.s.progress.add)
 	}
 	for {
 		chunk, err := in.next(ctx)
@@ -137,5 +140,6 @@ func (b *broadcast) send() error {
 		if err := b.write(chunk); err != nil {
 			return err
 		}
+		b.s.progress.add(len(chunk))
 	}
 }

@@ -51,6 +51,7 @@ type session struct {
 	jobs     sync.WaitGroup
 
 	outMu, errMu sync.Mutex // one writer each on stdout and stderr
+	progress     progress   // of pub
 
 	mu   sync.Mutex  // guards doom until finished
 	doom *time.Timer // closes the connection
@@ -132,6 +133,8 @@ func (s *session) filter(in <-chan *gossh.Request, out chan<- *gossh.Request) {
 				s.cancel(errInterrupted)
 			}
 			_ = r.Reply(true, nil)
+		case publishedCheck:
+			s.progress.ask(r)
 		default: // environment, agent, X11, subsystems, and what is not known
 			_ = r.Reply(false, nil)
 		}
