@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+const (
+	dialLimit = 20 * time.Second // to connect, and once more to shake hands
+	// keepAlive is how often a relay is asked whether it is there. It has as long to
+	// answer, so a dead one is noticed after twice that time.
+	keepAlive = 15 * time.Second
+	// probation is how long a session has to last before something counts as received
+	// by a relay that does not tell. SSH takes data before the command has looked at
+	// its arguments and rights: what it refuses then has to be sent again.
+	probation = 2 * time.Second
+	// published is how a Patchwork relay is asked how far it is: it answers yes when
+	// so many bytes have been published. Other relays answer no, but do so after
+	// they took what was sent before.
+	published = "published@patchwork"
+)
+
+// A link carries the lines of the queue to the relay, over a connection that is
+// made anew whenever it breaks. What was received is explained at the top of
+// main.go.
+type link struct {
+	relay   destination
+	command string
+	key     ssh.Signer
+	hosts   *hostKeys
+	queue   *queue
+	losses  *losses
+	status  *status
+	log     *slog.Logger
+}
+
+// run returns when the queue is closed and empty, or with ctx's end.
+func (l *link) run(ctx context.Context) {
+	// An empty queue is not to wait for a relay that is away.
+	needed, done := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer done()
+	watching.Go(func() {
+		if l.queue.done(needed) == nil {
+			done()
+		}
+	})
+
+	wait := backoff{first: 250 * time.Millisecond, most: 30 * time.Second}
+	for {
+		begun := time.Now()
+		err := l.connection(ctx, needed)
+		if err == nil || needed.Err() != nil {
+			return
+		}
+		l.status.setRelay(err)
+		if time.Since(begun) > between {
+			wait.reset()
+		}
+		if wait.wait(needed) != nil {
+			return
+		}
+	}
+}
+
+// connection connects, as long as that is needed, and sends until that breaks or ctx
+// ends. It returns nil when the queue was closed and the relay has taken everything.
+func (l *link) connection(ctx, needed context.Context) error {
+	conn, err := l.dial(needed)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	var jobs sync.WaitGroup
+	defer jobs.Wait()
+	// A write that blocks ends in no other way.
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	defer conn.Close()
+	defer cancel(nil)
+	jobs.Go(func() { keep(ctx, conn, cancel) })
+
+	session, err := conn.NewSession()
+	if err != nil {
+		return fmt.Errorf("the relay opens no session: %w", err)
+	}
+	talk := &lastWords{}
+	session.Stderr = talk
+	stdin, err := session.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := session.Start(l.command); err != nil {
+		return fmt.Errorf("the relay does not start %q: %w", l.command, err)
+	}
+	ended := make(chan error, 1)
+	jobs.Go(func() {
+		err := session.Wait()
+		ended <- err
+		cancel(sessionError(err, talk.String()))
+	})
+	l.status.setRelay(nil)
+	l.losses.flush()
+
+	n := l.queue.rewind()
+	jobs.Go(func() { l.confirm(ctx, session, n, cancel) })
+	if err := l.send(ctx, stdin); err != nil {
+		cancel(fmt.Errorf("the connection broke: %w", err)) // unless there is a better reason already
+		return context.Cause(ctx)
+	}
+	// All is sent. Exit status 0 confirms it.
+	if err := stdin.Close(); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	err = <-ended
+	if err != nil {
+		return sessionError(err, talk.String())
+	}
+	l.forget(l.queue.all())
+	return nil
+}
+
+// send writes what the queue has until that is closed and empty.
+func (l *link) send(ctx context.Context, stdin io.Writer) error {
+	buf := make([]byte, 0, packet)
+	for {
+		data, err := l.queue.next(ctx, buf[:0])
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := stdin.Write(data); err != nil {
+			return err
+		}
+		l.queue.wrote(data)
+	}
+}
+
+// confirm asks the relay how far it is whenever something is on its way, and drops
+// from the queue what was published. n is the number of lines that were before. A
+// relay may take its time for the answer: as long as nobody listens, say.
+func (l *link) confirm(ctx context.Context, session *ssh.Session, n uint64, broken context.CancelCauseFunc) {
+	lived := time.NewTimer(probation)
+	defer lived.Stop()
+	for {
+		m, err := l.queue.beyond(ctx, n)
+		if err != nil {
+			return
+		}
+		tells, err := session.SendRequest(published, true, ssh.Marshal(struct{ Bytes uint64 }{m.bytes}))
+		if err != nil {
+			broken(fmt.Errorf("the connection broke: %w", err))
+			return
+		}
+		if !tells {
+			select {
+			case <-lived.C:
+				lived.Reset(0) // it has lived long enough for good
+			case <-ctx.Done():
+				return
+			}
+		}
+		n = m.lines
+		l.forget(n)
+	}
+}
+
+// forget drops lines that the relay has.
+func (l *link) forget(n uint64) {
+	for _, line := range l.queue.confirm(n) {
+		line.from.confirm(line.instant)
+	}
+}
+
+// dial connects and proves who both sides are.
+func (l *link) dial(ctx context.Context) (*ssh.Client, error) {
+	check, algorithms, err := l.hosts.check(l.relay.addr)
+	if err != nil {
+		return nil, err
+	}
+	dialer := net.Dialer{Timeout: dialLimit}
+	raw, err := dialer.DialContext(ctx, "tcp", l.relay.addr)
+	if err != nil {
+		return nil, err
+	}
+	defer context.AfterFunc(ctx, func() { raw.Close() })()
+	if err := raw.SetDeadline(time.Now().Add(dialLimit)); err != nil {
+		raw.Close()
+		return nil, err
+	}
+	conn, channels, requests, err := ssh.NewClientConn(raw, l.relay.addr, &ssh.ClientConfig{
+		User:              l.relay.user,
+		Auth:              []ssh.AuthMethod{ssh.PublicKeys(l.key)},
+		HostKeyCallback:   check,
+		HostKeyAlgorithms: algorithms,
+		ClientVersion:     "SSH-2.0-pipemgr",
+	})
+	if err != nil {
+		raw.Close()
+		return nil, l.explain(err)
+	}
+	if err := raw.SetDeadline(time.Time{}); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return ssh.NewClient(conn, channels, requests), nil
+}
+
+// explain says what a failed handshake means.
+func (l *link) explain(err error) error {
+	switch {
+	case errors.Is(err, errHostKey):
+		return err
+	case strings.Contains(err.Error(), "unable to authenticate"):
+		return fmt.Errorf("the relay does not let the key %s in", ssh.FingerprintSHA256(l.key.PublicKey()))
+	}
+	return fmt.Errorf("%s does not speak SSH as it should: %w", l.relay.addr, err)
+}
+
+// keep asks for a sign of life until ctx ends.
+func keep(ctx context.Context, conn *ssh.Client, dead context.CancelCauseFunc) {
+	again := time.NewTicker(keepAlive)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return
+		}
+		late := time.AfterFunc(keepAlive, func() { dead(errors.New("the relay does not answer any more")) })
+		_, _, err := conn.SendRequest("keepalive@openssh.com", true, nil)
+		late.Stop()
+		if err != nil {
+			return // whoever reads or writes says it better
+		}
+	}
+}
+
+// sessionError says why the command at the relay ended.
+func sessionError(err error, words string) error {
+	var exit *ssh.ExitError
+	switch {
+	case errors.As(err, &exit) && words != "":
+		return fmt.Errorf("the relay ended the command with exit status %d: %s", exit.ExitStatus(), words)
+	case errors.As(err, &exit):
+		return fmt.Errorf("the relay ended the command with exit status %d", exit.ExitStatus())
+	case errors.As(err, new(*ssh.ExitMissingError)):
+		return errors.New("the connection is lost")
+	case err != nil:
+		return err
+	}
+	return errors.New("the relay ended the command")
+}
+
+// lastWords keeps the last line of what the relay said on stderr, up to a length.
+type lastWords struct {
+	mu   sync.Mutex // guards text
+	text []byte
+}
+
+func (l *lastWords) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, p...)
+	if most := 1 << 10; len(l.text) > most {
+		l.text = append([]byte(nil), l.text[len(l.text)-most:]...)
+	}
+	return len(p), nil
+}
+
+func (l *lastWords) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lines := strings.Split(strings.TrimSpace(string(l.text)), "\n")
+	return strings.TrimSpace(lines[len(lines)-1])
+}

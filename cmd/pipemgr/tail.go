@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
+)
+
+// A tail follows the log of one container, through all restarts of the container
+// and of Docker.
+type tail struct {
+	id   string
+	pipe *pipeline // where lines go
+
+	// Of the goroutine that follows, which is one at a time.
+	name    string
+	tty     bool
+	drop    bool // lines are dropped when the queue is full: its log may not wait
+	filter  *regexp.Regexp
+	read    cursor // read, and put into the queue
+	partial [streams]partial
+	said    bool // that the log cannot be read at the moment
+	wanted  bool // as far as was seen last
+
+	mu      sync.Mutex // guards what follows
+	done    cursor     // read, and confirmed by the relay
+	pending int        // entries read that are not confirmed
+
+	seat // of the watch
+}
+
+// errUnfit says why a container is not followed. It stays so as long as there is
+// that container.
+type errUnfit struct{ why string }
+
+func (e errUnfit) Error() string { return e.why }
+
+const (
+	labelEnable = "pipemgr.enable"
+	labelFilter = "pipemgr.filter"
+)
+
+// enabled reads the label that says whether a container is followed.
+func enabled(labels map[string]string) (bool, error) {
+	value, ok := labels[labelEnable]
+	if !ok {
+		return false, nil
+	}
+	on, err := strconv.ParseBool(strings.TrimSpace(value))
+	if err != nil {
+		return false, errUnfit{fmt.Sprintf("its label %s is %q, which is neither true nor false", labelEnable, value)}
+	}
+	return on, nil
+}
+
+// look reads what the container is, whether it is wanted among that, and tells
+// whether it runs.
+func (t *tail) look(ctx context.Context, docker *client.Client) (running bool, err error) {
+	found, err := docker.ContainerInspect(ctx, t.id, client.ContainerInspectOptions{})
+	if err != nil {
+		return false, err
+	}
+	c := found.Container
+	if c.Config == nil || c.State == nil || c.HostConfig == nil || c.NetworkSettings == nil {
+		return false, errors.New("Docker did not say what the container is")
+	}
+	t.wanted = false
+	t.name = strings.TrimPrefix(c.Name, "/")
+	t.tty = c.Config.Tty
+	switch c.HostConfig.LogConfig.Type {
+	case "json-file", "local", "journald":
+		t.drop = t.pipe.drop
+	case "none":
+		return false, errUnfit{"it has the logging driver none, so there is no log"}
+	default:
+		t.drop = true
+	}
+	on, err := enabled(c.Config.Labels)
+	if err != nil || !on {
+		return false, err
+	}
+	if t.filter, err = regexp.Compile(strings.TrimSpace(c.Config.Labels[labelFilter])); err != nil {
+		return false, errUnfit{fmt.Sprintf("its label %s is no regular expression: %v", labelFilter, err)}
+	}
+	t.wanted = t.pipe.networks == nil
+	for _, name := range t.pipe.networks {
+		if _, on := c.NetworkSettings.Networks[name]; on {
+			t.wanted = true
+		}
+	}
+	return c.State.Running, nil
+}
+
+// follow reads the log from where it was left to its end, and returns nil when the
+// container does not run any more, is gone, or is not wanted. It returns an errUnfit
+// and ctx's error; all others it sits out, for what is wrong with Docker itself
+// ends ctx.
+func (t *tail) follow(ctx context.Context, docker *client.Client) error {
+	wait := backoff{first: 100 * time.Millisecond, most: 5 * time.Second}
+	for {
+		running, err := t.look(ctx, docker)
+		if err == nil && !t.wanted {
+			return nil
+		}
+		begun := time.Now()
+		if err == nil {
+			err = t.stream(ctx, docker)
+		}
+		if err == nil && !running {
+			err = t.finish(ctx)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.As(err, new(errUnfit)):
+			return err
+		case errdefs.IsNotFound(err), errdefs.IsConflict(err): // removed, or about to be
+			return nil
+		case errdefs.IsNotImplemented(err):
+			return errUnfit{"Docker cannot read its log: " + err.Error()}
+		case errors.Is(err, errFull):
+			t.pipe.log.Debug("not reading on before there is room", "container", t.name)
+			if err := t.pipe.queue.room(ctx); err != nil {
+				return err
+			}
+		case err != nil:
+			if !t.said {
+				t.pipe.log.Warn("a log cannot be read at the moment, trying again", "container", t.name, "error", oneLine(err))
+				t.said = true
+			}
+			if err := wait.wait(ctx); err != nil {
+				return err
+			}
+		case !running: // when the log was opened: it has been read to its end
+			return nil
+		default: // it stopped, and may run again already
+			t.said = false
+			if time.Since(begun) > 5*time.Second {
+				wait.reset()
+			}
+			if err := wait.wait(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// stream opens the log where it was left and reads until it ends, which it does
+// when the container stops, or breaks.
+func (t *tail) stream(ctx context.Context, docker *client.Client) error {
+	seen := t.read.replay()
+	log, err := docker.ContainerLogs(ctx, t.id, client.ContainerLogsOptions{
+		ShowStdout: true, ShowStderr: true, Timestamps: true, Follow: true, Since: since(seen.since),
+	})
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	return t.consume(ctx, log, seen)
+}
+
+// consume reads a log to its end, but for what was read before.
+func (t *tail) consume(ctx context.Context, log io.Reader, seen *replay) error {
+	take := func(p part) error { return t.put(ctx, p) }
+	err := readLog(log, t.tty, func(e entry) error {
+		if seen.skip(e.time) {
+			return nil
+		}
+		t.expect(1)
+		if err := t.partial[e.stream].join(e, take); err != nil {
+			t.expect(-1) // it will come again
+			return err
+		}
+		t.read.add(e.time, t.partial[stdout].instant, t.partial[stderr].instant)
+		return nil
+	})
+	return errors.Join(err, context.Cause(ctx))
+}
+
+// finish passes on the lines that the container left without their end.
+func (t *tail) finish(ctx context.Context) error {
+	for s := range streams {
+		if err := t.partial[s].finish(s, func(p part) error { return t.put(ctx, p) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// since is a time as Docker's API takes it.
+func since(t int64) string {
+	t = max(t, 0)
+	return fmt.Sprintf("%d.%09d", t/int64(time.Second), t%int64(time.Second))
+}
+
+// put passes a line on to the relay.
+func (t *tail) put(ctx context.Context, p part) error {
+	l := line{from: t, instant: p.instant}
+	if !p.silent && t.filter.Match(p.text) {
+		l.text = t.pipe.format(t.name, p)
+	}
+	gone, err := t.pipe.queue.put(ctx, l, t.drop)
+	if err != nil {
+		return err
+	}
+	lost := 0
+	for _, l := range gone {
+		l.from.confirm(l.instant)
+		if l.text != nil {
+			lost++
+		}
+	}
+	t.pipe.losses.add(lost)
+	return nil
+}
+
+// confirm notes that entries need not be read again, not even by the next process.
+func (t *tail) confirm(i instant) {
+	t.mu.Lock()
+	for range i.n {
+		if i.n == 1 || i.t > t.done.floor { // else it is a long line that came late
+			t.done.add(i.t)
+		}
+	}
+	t.pending -= i.n
+	t.mu.Unlock()
+	t.pipe.state.touch()
+}
+
+func (t *tail) expect(entries int) {
+	t.mu.Lock()
+	t.pending += entries
+	t.mu.Unlock()
+}
+
+// save returns how far the log was sent. now is Docker's time if nothing is unread
+// that is in the log for longer than a moment, else 0.
+func (t *tail) save(now int64) savedCursor {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.done
+	if t.pending == 0 {
+		c = c.settled(now)
+	}
+	return saveCursor(c)
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/moby/moby/api/types/events"
+	"github.com/moby/moby/client"
+)
+
+const (
+	pingEvery = 30 * time.Second // of a connection to Docker that is silent
+	pingLimit = 10 * time.Second
+)
+
+// A watch keeps a tail for every container that wants one, and with them the
+// connection to Docker. Containers that started and stopped while there was none
+// are found in the list of all containers, so that no event need be remembered.
+type watch struct {
+	pipe   *pipeline
+	status *status
+	log    *slog.Logger
+	begun  time.Time     // when pipemgr started
+	back   time.Duration // how far back to read at the very first start; below 0 is all
+
+	mu     sync.Mutex // guards what follows
+	tails  map[string]*tail
+	saved  savedState
+	known  bool          // Docker's clock is known: epoch and offset are set
+	epoch  int64         // where logs that have no cursor begin
+	offset time.Duration // of Docker's clock to that of this machine
+
+	unsaved bool // of keep, then of run: the state cannot be written, which was said
+}
+
+// newWatch begins where the state says.
+func newWatch(pipe *pipeline, s *status, begun time.Time, back time.Duration, saved savedState) *watch {
+	w := &watch{pipe: pipe, status: s, log: pipe.log, begun: begun, back: back, tails: map[string]*tail{}, saved: saved}
+	for id, c := range saved.Cursors {
+		w.tails[id] = &tail{id: id, pipe: pipe, read: c.cursor(), done: c.cursor()}
+	}
+	return w
+}
+
+// run follows until ctx ends, and has all tails at rest when it returns.
+func (w *watch) run(ctx context.Context) {
+	wait := backoff{first: 250 * time.Millisecond, most: 15 * time.Second}
+	for {
+		begun := time.Now()
+		err := w.connection(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		w.status.setDocker(err)
+		if time.Since(begun) > between {
+			wait.reset()
+		}
+		if wait.wait(ctx) != nil {
+			return
+		}
+	}
+}
+
+// connection works with Docker until that breaks or ctx ends.
+func (w *watch) connection(ctx context.Context) error {
+	docker, err := client.New(client.FromEnv)
+	if err != nil {
+		return err
+	}
+	defer docker.Close()
+	if err := ping(ctx, docker); err != nil {
+		return err
+	}
+	now := w.synchronize(dockerTime(ctx, docker))
+
+	ctx, cancel := context.WithCancel(ctx)
+	var tails sync.WaitGroup
+	defer tails.Wait()
+	what := client.Filters{}.Add("type", "container").Add("event", "start", "destroy")
+	if w.pipe.networks != nil {
+		what.Add("type", "network").Add("event", "connect", "disconnect")
+	}
+	// Since now, for Docker answers the request before it begins to collect events.
+	happened := docker.Events(ctx, client.EventsListOptions{Since: since(now), Filters: what})
+	defer func() {
+		for range happened.Err { // closed when its goroutine has ended
+		}
+	}()
+	defer cancel()
+
+	list, err := docker.ContainerList(ctx, client.ContainerListOptions{
+		All: true, Filters: client.Filters{}.Add("label", labelEnable),
+	})
+	if err != nil {
+		return err
+	}
+	there := map[string]bool{}
+	for _, c := range list.Items {
+		there[c.ID] = true
+		w.follow(ctx, &tails, docker, c.ID, c.Labels, w.epoch)
+	}
+	w.keepOnly(there)
+	w.status.setDocker(nil)
+
+	silent := time.NewTicker(pingEvery)
+	defer silent.Stop()
+	for {
+		select {
+		case e := <-happened.Messages:
+			w.event(ctx, &tails, docker, e)
+		case err := <-happened.Err:
+			return errors.Join(errors.New("Docker's event stream has ended"), err)
+		case <-silent.C:
+			if err := ping(ctx, docker); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func ping(ctx context.Context, docker *client.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, pingLimit)
+	defer cancel()
+	_, err := docker.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+	return err
+}
+
+// dockerTime is the time on the Docker machine. Where Docker does not tell, as
+// behind a proxy that allows only some calls, it is taken to be that of this one.
+func dockerTime(ctx context.Context, docker *client.Client) time.Time {
+	ctx, cancel := context.WithTimeout(ctx, pingLimit)
+	defer cancel()
+	found, err := docker.Info(ctx, client.InfoOptions{})
+	if err != nil {
+		return time.Now()
+	}
+	now, err := time.Parse(time.RFC3339Nano, found.Info.SystemTime)
+	if err != nil {
+		return time.Now()
+	}
+	return now
+}
+
+// synchronize notes what time it is for Docker, and the first time where logs
+// begin that have no cursor.
+func (w *watch) synchronize(docker time.Time) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.offset = time.Until(docker)
+	if !w.known {
+		w.known = true
+		switch {
+		case w.saved.Alive > 0:
+			w.epoch = w.saved.Alive
+		case w.back >= 0:
+			w.epoch = w.begun.Add(w.offset - w.back).UnixNano()
+		}
+	}
+	return docker.UnixNano()
+}
+
+func (w *watch) event(ctx context.Context, tails *sync.WaitGroup, docker *client.Client, e events.Message) {
+	switch {
+	case e.Type == events.ContainerEventType && e.Action == events.ActionStart:
+		w.follow(ctx, tails, docker, e.Actor.ID, e.Actor.Attributes, w.epoch)
+	case e.Type == events.ContainerEventType && e.Action == events.ActionDestroy:
+		w.forget(e.Actor.ID)
+	case e.Type == events.NetworkEventType && e.Action == events.ActionConnect:
+		// What it wrote before it came to the network is not asked for. Its labels
+		// are not said here; the tail reads them.
+		labels := map[string]string{labelEnable: "true"}
+		if slices.Contains(w.pipe.networks, e.Actor.Attributes["name"]) {
+			w.follow(ctx, tails, docker, e.Actor.Attributes["container"], labels, e.TimeNano)
+		}
+	case e.Type == events.NetworkEventType && e.Action == events.ActionDisconnect:
+		w.lookAgain(e.Actor.Attributes["container"])
+	}
+}
