@@ -9,7 +9,13 @@ import (
 // A backoff waits longer from try to try, never exactly as long as others do.
 type backoff struct{ first, most, next time.Duration }
 
-func (b *backoff) reset() { b.next = 0 }
+// worked says for how long the last try worked. If that was longer than the wait for
+// it, the waits begin anew.
+func (b *backoff) worked(d time.Duration) {
+	if d > b.next {
+		b.next = 0
+	}
+}
 
 // wait returns ctx's cause when that ends first.
 func (b *backoff) wait(ctx context.Context) error {

@@ -58,15 +58,11 @@ func (l *link) run(ctx context.Context) {
 
 	wait := backoff{first: 250 * time.Millisecond, most: 30 * time.Second}
 	for {
-		begun := time.Now()
 		err := l.connection(ctx, needed)
 		if err == nil || needed.Err() != nil {
 			return
 		}
-		l.status.setRelay(err)
-		if time.Since(begun) > between {
-			wait.reset()
-		}
+		wait.worked(l.status.setRelay(err))
 		if wait.wait(needed) != nil {
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 )
 
 var errNotYet = errors.New("not connected yet")
@@ -14,31 +15,43 @@ type status struct {
 	log *slog.Logger
 
 	mu            sync.Mutex // guards what follows
-	docker, relay error      // nil is connected
+	docker, relay standing
+}
+
+// A standing is how one of them stands.
+type standing struct {
+	err   error // nil is connected
+	since time.Time
 }
 
 func newStatus(log *slog.Logger) *status {
-	return &status{log: log, docker: errNotYet, relay: errNotYet}
+	return &status{log: log, docker: standing{err: errNotYet}, relay: standing{err: errNotYet}}
 }
 
-func (s *status) setDocker(err error) { s.set("Docker", &s.docker, err) }
-func (s *status) setRelay(err error)  { s.set("the relay", &s.relay, err) }
+// setDocker and setRelay say how a connection stands now, and return for how long it
+// had been up.
+func (s *status) setDocker(err error) time.Duration { return s.set("Docker", &s.docker, err) }
+func (s *status) setRelay(err error) time.Duration  { return s.set("the relay", &s.relay, err) }
 
-func (s *status) set(who string, at *error, err error) {
+func (s *status) set(who string, at *standing, err error) (up time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	was := *at
-	*at = err
+	*at = standing{err, time.Now()}
 	switch {
-	case err == nil && was != nil:
+	case err == nil && was.err != nil:
 		s.log.Info("connected", "to", who)
-	case err != nil && (was == nil || was.Error() != err.Error()):
+	case err != nil && was.err == nil:
+		up = time.Since(was.since)
+		s.log.Warn("not connected any more, trying again", "to", who, "error", oneLine(err))
+	case err != nil && was.err.Error() != err.Error():
 		s.log.Warn("not connected, trying again", "to", who, "error", oneLine(err))
 	}
+	return up
 }
 
 func (s *status) get() (docker, relay error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.docker, s.relay
+	return s.docker.err, s.relay.err
 }

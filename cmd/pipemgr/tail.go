@@ -144,9 +144,7 @@ func (t *tail) follow(ctx context.Context, docker *client.Client) error {
 			return nil
 		default: // it stopped, and may run again already
 			t.said = false
-			if time.Since(begun) > 5*time.Second {
-				wait.reset()
-			}
+			wait.worked(time.Since(begun))
 			if err := wait.wait(ctx); err != nil {
 				return err
 			}

@@ -48,17 +48,13 @@ func newWatch(pipe *pipeline, s *status, begun time.Time, back time.Duration, sa
 
 // run follows until ctx ends, and has all tails at rest when it returns.
 func (w *watch) run(ctx context.Context) {
-	wait := backoff{first: 250 * time.Millisecond, most: 15 * time.Second}
+	wait := backoff{first: 250 * time.Millisecond, most: 2 * time.Second}
 	for {
-		begun := time.Now()
 		err := w.connection(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		w.status.setDocker(err)
-		if time.Since(begun) > between {
-			wait.reset()
-		}
+		wait.worked(w.status.setDocker(err))
 		if wait.wait(ctx) != nil {
 			return
 		}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Three containers with the label, one of them filtered and one restarted in between,
+// and one without: the subscriber gets exactly the right lines, each once, and those
+// of a container in their order.
+func TestSubscriberGetsEveryLineOfLabelledContainersOnce(t *testing.T) {
+	e, r := dockerEngine(t), startRelay(t)
+	sub := r.subscribe()
+	m := pipemgr(t, e.socket, r)
+
+	filtered := map[string]string{labelEnable: "true", labelFilter: "GET.+(404)"}
+	a := e.run(t, "plain", count("plain", 1, 10000), options{})
+	b := e.run(t, "filtered", `/bin/busybox awk 'BEGIN { for (i = 1; i <= 10000; i++) printf "filtered %05d GET /x %d\n", i, i % 10 ? 200 : 404 }'`, options{labels: filtered})
+	c := e.run(t, "restarted", `if [ -e /ran ]; then `+count("restarted", 5001, 10000)+`else : > /ran; `+count("restarted", 1, 5000)+`/bin/busybox sleep 1000; fi`, options{})
+	d := e.run(t, "unlabelled", count("unlabelled", 1, 10000), options{labels: map[string]string{}})
+	c.logs("restarted 05000")
+	c.restart()
+	for _, box := range []*box{a, b, c, d} {
+		box.wait()
+	}
+
+	var matching []string
+	for i := 10; i <= 10000; i += 10 {
+		matching = append(matching, fmt.Sprintf("filtered %05d GET /x 404", i))
+	}
+	want := map[string][]string{"plain": counted("plain", 1, 10000), "filtered": matching, "restarted": counted("restarted", 1, 10000)}
+	got := sub.until("all lines are there", func(lines []string) bool { return len(lines) >= 21000 })
+	for name, lines := range want {
+		compare(t, of(name, got), lines)
+	}
+	h, status := m.ask()
+	if status != http.StatusOK || h.Sent+h.Waiting != 21000 || h.Dropped != 0 {
+		t.Errorf("%d %+v", status, h)
+	}
+	m.stop()
+	if got := sub.got(); len(got) != 21000 {
+		t.Errorf("%d lines, not 21000; the last are\n%s", len(got), strings.Join(tail10(got), "\n"))
+	}
+}
+
+// cutsOf is how often a connection is cut in these tests.
+const cutsOf = 5
+
+// Lines come in the order they were written, once each, however often the connections
+// to Docker break.
+func TestNoLineIsLostOrDoubledWhenTheConnectionToDockerIsCut(t *testing.T) {
+	e, r := dockerEngine(t), startRelay(t)
+	sub := r.subscribe()
+	w := newWire(t, "unix", t.TempDir()+"/s", e.socket)
+	m := pipemgr(t, w.addr(), r)
+	script := `i=0; while [ $i -lt 100 ]; do i=$((i+1)); ` +
+		`/bin/busybox awk -v i=$i 'BEGIN { for (j = 1; j <= 50; j++) printf "out %05d\n", (i-1)*50+j }'; ` +
+		`/bin/busybox awk -v i=$i 'BEGIN { for (j = 1; j <= 50; j++) printf "err %05d\n", (i-1)*50+j }' >&2; /bin/busybox usleep 30000; done`
+	box := e.run(t, "talker", script, options{})
+	cut := 0
+	for range cutsOf {
+		must(t, await("events and the log are read", func() error {
+			if n := w.open(); n < 2 {
+				return fmt.Errorf("%d connections to Docker", n)
+			}
+			return nil
+		}))
+		before := len(sub.got())
+		sub.until("lines come", func(lines []string) bool { return len(lines) > before+200 })
+		cut += w.cut()
+	}
+	box.wait()
+	sub.until("all lines are there", func(lines []string) bool { return len(lines) >= 10000 })
+	m.stop()
+	got := sub.got()
+	compare(t, of("out", got), counted("out", 1, 5000))
+	compare(t, of("err", got), counted("err", 1, 5000))
+	if cut < 2*cutsOf {
+		t.Errorf("only %d connections were cut", cut)
+	}
+}
+
+// The container lives on while dockerd is dead. What it wrote meanwhile is in the log
+// in the end, which is compared with.
+func TestNoLineIsLostOrDoubledWhenDockerIsKilled(t *testing.T) {
+	e, r := dockerEngine(t), startRelay(t)
+	sub := r.subscribe()
+	m := pipemgr(t, e.socket, r)
+	box := e.run(t, "survivor", `i=0; while [ $i -lt 100 ]; do i=$((i+1)); `+
+		`/bin/busybox awk -v i=$i 'BEGIN { for (j = 1; j <= 50; j++) printf "survivor %05d\n", (i-1)*50+j }'; /bin/busybox usleep 20000; done`, options{})
+	for i := range 2 {
+		sub.until("lines come", func(lines []string) bool { return len(lines) >= i*1500+500 })
+		e.kill(t)
+		must(t, await("pipemgr notices", func() error {
+			if h, status := m.ask(); status != http.StatusServiceUnavailable || h.Docker == "connected" || h.Relay != "connected" {
+				return fmt.Errorf("%d %+v", status, h)
+			}
+			return nil
+		}))
+		must(t, e.start())
+	}
+	box.wait()
+	want := box.logged()
+	if len(want) < 4000 {
+		t.Errorf("Docker itself has %d lines only", len(want))
+	}
+	got := sub.until("all lines are there", func(lines []string) bool { return len(lines) >= len(want) })
+	m.stop()
+	compare(t, got, want)
+}
+
+// With a terminal there is one stream, and lines end with CR LF. Lines longer than
+// Docker's pieces are whole, stderr comes as stdout does, and what has no end as well.
+func TestTerminalsStderrAndLongLines(t *testing.T) {
+	e, r := dockerEngine(t), startRelay(t)
+	sub := r.subscribe()
+	m := pipemgr(t, e.socket, r)
+	const long = 40000
+	script := `/bin/busybox echo %[1]s first; /bin/busybox echo %[1]s problem >&2; ` +
+		`/bin/busybox awk 'BEGIN { printf "%[1]s "; for (i = 0; i < 4000; i++) printf "0123456789"; print "" }'; ` +
+		`/bin/busybox echo; /bin/busybox echo %[1]s last; /bin/busybox printf '%[1]s unfinished'`
+	boxes := []*box{}
+	for name, o := range map[string]options{"tty": {tty: true}, "file": {driver: "json-file"}, "local": {driver: "local"}} {
+		boxes = append(boxes, e.run(t, name, fmt.Sprintf(script, name), o))
+	}
+	for _, b := range boxes {
+		b.wait()
+	}
+	got := sub.until("all lines are there", func(lines []string) bool { return len(lines) >= 18 })
+	m.stop()
+	for _, b := range boxes {
+		want := []string{"first", "problem", strings.Repeat("0123456789", long/10), "last", "unfinished"}
+		for i := range want {
+			want[i] = b.name + " " + want[i]
+		}
+		lines := of(b.name, got)
+		slices.Sort(lines) // stdout and stderr are not written in any order
+		slices.Sort(want)
+		compare(t, lines, want)
+	}
+	if n := len(sub.got()); n != 18 {
+		t.Errorf("%d lines", n)
+	}
+}
+
+// What a container cannot be followed for is said once, restart or not, and harms no
+// other.
+func TestUnfitContainersAreSaidOnceAndNotFollowed(t *testing.T) {
+	e, r := dockerEngine(t), startRelay(t)
+	sub := r.subscribe()
+	m := pipemgr(t, e.socket, r)
+	for name, o := range map[string]options{
+		"regex": {labels: map[string]string{labelEnable: "true", labelFilter: "GET.+(404"}},
+		"maybe": {labels: map[string]string{labelEnable: "maybe"}},
+		"none":  {driver: "none"},
+		"off":   {labels: map[string]string{labelEnable: "false"}},
+	} {
+		b := e.run(t, name, "/bin/busybox echo wrong", o)
+		b.wait()
+		b.start()
+		b.wait()
+	}
+	e.run(t, "good", "/bin/busybox echo good", options{}).wait()
+	sub.until("the good line is there", func(lines []string) bool { return len(lines) > 0 })
+	h, status := m.ask()
+	if status != http.StatusOK || h.Unfit != 3 {
+		t.Errorf("%d %+v", status, h)
+	}
+	m.stop()
+	compare(t, sub.got(), []string{"good"})
+	log := strings.Join(m.got(), "\n")
+	for _, line := range []string{
+		`container=regex id=.{12} why="its label pipemgr.filter is no regular expression: .*missing closing \)`,
+		`container=maybe id=.{12} why="its label pipemgr.enable is \\"maybe\\", which is neither true nor false`,
+		`container=none id=.{12} why="it has the logging driver none, so there is no log"`,
+	} {
+		wantMatches(t, log, line, 1)
+	}
+	wantMatches(t, log, "container=off", 0)
+}
+
+func TestOnlyContainersOnANetworkWhereThatIsAskedFor(t *testing.T) {
+	e, r := dockerEngine(t), startRelay(t)
+	sub := r.subscribe()
+	m := pipemgr(t, e.socket, r, "--network", "host", "--network", "elsewhere", "--format", "prefix")
+	e.run(t, "out", "/bin/busybox echo wrong", options{}).wait()
+	e.run(t, "in", "/bin/busybox echo right", options{change: onHost}).wait()
+	sub.until("a line is there", func(lines []string) bool { return len(lines) > 0 })
+	m.stop()
+	compare(t, sub.got(), []string{"in | right"})
+}
