@@ -13,15 +13,16 @@ FUZZTIME ?= 10s
 run: build
 	$(BIN) start
 
-# One static binary that runs on any Linux.
+# Static binaries that run on any Linux: the relay, which is its client too, and pipemgr.
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/patchwork
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/pipemgr ./cmd/pipemgr
 
 # All tests with the race detector, which needs a C compiler. The scripts use
 # the machine's own clients; what is missing of them is installed first.
 test:
 	@.ci/apt.sh gcc:gcc ssh:openssh-client sshd:openssh-server curl:curl nginx:nginx-light wget:wget promtool:prometheus chromium:chromium autossh:autossh node:nodejs npm:npm shellcheck:shellcheck \
-		aiosmtpd:python3-aiosmtpd /usr/lib/python3/dist-packages/paramiko:python3-paramiko
+		dockerd:docker.io busybox:busybox-static nsenter:util-linux aiosmtpd:python3-aiosmtpd /usr/lib/python3/dist-packages/paramiko:python3-paramiko
 	@.ci/npm.sh
 	$(GO) test -race -timeout 15m ./...
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 )
@@ -30,7 +31,10 @@ func prefix(container string, p part) []byte {
 // asJSON is one object a line. Bytes of the text that are not UTF-8 become U+FFFD,
 // for JSON has no other way to say them.
 func asJSON(container string, p part) []byte {
-	text, err := json.Marshal(struct {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false) // it is a log, not part of a page
+	err := enc.Encode(struct {
 		Time      time.Time `json:"time"`
 		Container string    `json:"container"`
 		Stream    string    `json:"stream"`
@@ -39,5 +43,5 @@ func asJSON(container string, p part) []byte {
 	if err != nil {
 		panic(err) // texts and a time of this era always can be written
 	}
-	return append(text, '\n')
+	return text.Bytes()
 }

@@ -61,9 +61,9 @@ func healthURL(told, listen string) string {
 		}
 		return told
 	}
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		host, port = "", "8080"
+	host, port := "", "8080"
+	if address, err := parseHealth(listen); err == nil && address != "" {
+		host, port, _ = net.SplitHostPort(address)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"

@@ -109,9 +109,9 @@ func (l *link) connection(ctx, needed context.Context) error {
 	l.losses.flush()
 
 	n := l.queue.rewind()
-	jobs.Go(func() { l.confirm(ctx, session, n, cancel) })
+	jobs.Go(func() { l.confirm(ctx, session, n) })
 	if err := l.send(ctx, stdin); err != nil {
-		cancel(fmt.Errorf("the connection broke: %w", err)) // unless there is a better reason already
+		<-ctx.Done() // what ended the session knows why
 		return context.Cause(ctx)
 	}
 	// All is sent. Exit status 0 confirms it.
@@ -147,7 +147,7 @@ func (l *link) send(ctx context.Context, stdin io.Writer) error {
 // confirm asks the relay how far it is whenever something is on its way, and drops
 // from the queue what was published. n is the number of lines that were before. A
 // relay may take its time for the answer: as long as nobody listens, say.
-func (l *link) confirm(ctx context.Context, session *ssh.Session, n uint64, broken context.CancelCauseFunc) {
+func (l *link) confirm(ctx context.Context, session *ssh.Session, n uint64) {
 	lived := time.NewTimer(probation)
 	defer lived.Stop()
 	for {
@@ -157,8 +157,7 @@ func (l *link) confirm(ctx context.Context, session *ssh.Session, n uint64, brok
 		}
 		tells, err := session.SendRequest(published, true, ssh.Marshal(struct{ Bytes uint64 }{m.bytes}))
 		if err != nil {
-			broken(fmt.Errorf("the connection broke: %w", err))
-			return
+			return // the session has ended
 		}
 		if !tells {
 			select {

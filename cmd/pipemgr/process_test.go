@@ -176,12 +176,18 @@ func (r *relayUnderTest) ssh(command string) *exec.Cmd {
 // subscribe starts 'ssh … sub -k container-drain', and returns when the relay has it.
 func (r *relayUnderTest) subscribe() *process {
 	r.t.Helper()
-	cmd := r.ssh("sub -k container-drain")
+	return r.subscribeBy(r.ssh)
+}
+
+// subscribeBy does so with an ssh of the caller's.
+func (r *relayUnderTest) subscribeBy(ssh func(command string) *exec.Cmd) *process {
+	r.t.Helper()
+	cmd := ssh("sub -k container-drain")
 	out, err := cmd.StdoutPipe()
 	must(r.t, err)
 	sub := start(r.t, cmd, out)
 	must(r.t, await("the relay has the subscriber", func() error {
-		text, err := r.ssh("ls -json").Output()
+		text, err := ssh("ls -json").Output()
 		if err != nil {
 			return err
 		}

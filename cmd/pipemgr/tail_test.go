@@ -84,7 +84,7 @@ func TestEveryLineOnceWhereverTheLogIsCut(t *testing.T) {
 
 func TestALogIsReadOnAfterMoreThanACursorRemembers(t *testing.T) {
 	var m modelLog
-	for i := range 5 * recent {
+	for i := range 3 * recent {
 		m.line(stdout, begin+int64(i)*1000, fmt.Sprint(i), nil)
 	}
 	for name, step := range map[string]int64{"within a moment": 1000, "over hours": int64(time.Second)} {
@@ -93,7 +93,7 @@ func TestALogIsReadOnAfterMoreThanACursorRemembers(t *testing.T) {
 				m.entries[i].time = begin + int64(i)*step
 			}
 			from := newTail(t)
-			readThrough(t, &m, from, 500_000, 700_000, 40_000, 900_000)
+			readThrough(t, &m, from, 400_000, 500_000, 40_000, 300_000)
 			compare(t, sent(t, from), texts(m.lines))
 			if n := len(from.read.after); n > 2*recent {
 				t.Errorf("the cursor remembers %d times", n)
