@@ -134,12 +134,17 @@ func TestKeysAreFoundAndOpened(t *testing.T) {
 		t.Error(err)
 	}
 	must(t, os.Mkdir(filepath.Join(home, ".ssh"), 0o700))
-	must(t, os.Rename(writeKey(t, "secret"), filepath.Join(home, ".ssh", "id_ed25519")))
-	if _, err := loadKey("", home, "wrong"); err == nil || strings.Contains(err.Error(), "wrong") {
+	must(t, os.Rename(writeKey(t, ""), filepath.Join(home, ".ssh", "id_ed25519")))
+	signer, err := loadKey("", home, "")
+	must(t, err)
+
+	locked := writeKey(t, "secret")
+	if _, err := loadKey(locked, home, "secret"); err != nil {
 		t.Error(err)
 	}
-	signer, err := loadKey("", home, "secret")
-	must(t, err)
+	if _, err := loadKey(locked, home, "a guess"); err == nil || strings.Contains(err.Error(), "a guess") {
+		t.Error(err)
+	}
 
 	// A certificate beside it is used, and has to be the key's.
 	authority := newKey(t)
@@ -151,7 +156,7 @@ func TestKeysAreFoundAndOpened(t *testing.T) {
 		cert := &ssh.Certificate{Key: test.key, CertType: ssh.UserCert, ValidPrincipals: []string{"alice"}, ValidBefore: ssh.CertTimeInfinity}
 		must(t, cert.SignCert(rand.Reader, authority))
 		must(t, os.WriteFile(beside, ssh.MarshalAuthorizedKey(cert), 0o600))
-		got, err := loadKey("", home, "secret")
+		got, err := loadKey("", home, "")
 		switch {
 		case test.want == "" && err == nil:
 			t.Error("a certificate of another key is taken")

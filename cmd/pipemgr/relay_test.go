@@ -119,7 +119,7 @@ func TestARelayThatTakesNothingHoldsNoContainerBack(t *testing.T) {
 	far, w := behind(t, r)
 	m := pipemgr(t, e.socket, far, "--command", "pub container-drain", "--buffer", "1MiB")
 	w.stop()
-	const lines = 60000
+	const lines = 40000
 	script := fmt.Sprintf(`/bin/busybox awk 'BEGIN { for (i = 1; i <= %d; i++) printf "much %%05d 0123456789 0123456789 0123456789 0123456789\n", i }'`, lines)
 	b := e.run(t, "much", script, options{})
 	b.wait()
@@ -198,7 +198,7 @@ func TestTheNextPipemgrGoesOnWhereTheLastOneStopped(t *testing.T) {
 func TestARelayThatRefusesLosesNothing(t *testing.T) {
 	e, r := dockerEngine(t), startRelay(t)
 	dir := t.TempDir()
-	m := launch(t, e.socket, r, "--state-dir", dir, "--command", "pub somebody/elses/../topic")
+	m := launch(t, e.socket, r, "--state-dir", dir, "--command", "pub a/../b", "--flush-timeout", "300ms")
 	m.says(`error="the relay ended the command with exit status 2: `)
 	e.run(t, "early", count("early", 1, 10), options{}).wait()
 	must(t, await("the lines are held", func() error {

@@ -67,7 +67,7 @@ func compare(t testing.TB, got, want []string) {
 // and stderr get their times separately.
 func TestEveryLineOnceWhereverTheLogIsCut(t *testing.T) {
 	var m modelLog
-	for i := range 40 {
+	for i := range 24 {
 		m.line(stream(i%2), begin+int64(i/4*100-i%2*150), fmt.Sprintf("line %d", i), nil)
 	}
 	whole, _ := m.open(0, 1<<40)
