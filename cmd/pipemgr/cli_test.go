@@ -165,8 +165,9 @@ func TestHealthTellsHowBothConnectionsStand(t *testing.T) {
 	// As the compose files of other such images ask.
 	var talk bytes.Buffer
 	if code := run(t.Context(), []string{"/usr/bin/curl", "-f", page.URL + "/health"}, &talk, &talk); code != exitDone {
-		t.Errorf("%d %s", code, talk.String())
+		t.Errorf("exit code %d", code)
 	}
+	wantLine(t, talk.String(), `{"well":true,"docker":"connected","relay":"connected","following":3,`)
 	if code := run(t.Context(), []string{"curl", "--help"}, &talk, &talk); code != exitUsage {
 		t.Errorf("%d %s", code, talk.String())
 	}

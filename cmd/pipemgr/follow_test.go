@@ -3,9 +3,12 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/moby/moby/api/types/container"
 )
 
 // Three containers with the label, one of them filtered and one restarted in between,
@@ -191,4 +194,25 @@ func TestOnlyContainersOnANetworkWhereThatIsAskedFor(t *testing.T) {
 	sub.until("a line is there", func(lines []string) bool { return len(lines) > 0 })
 	m.stop()
 	compare(t, sub.got(), []string{"in | right"})
+}
+
+// Lines from before the very first start are sent only when that is asked for.
+func TestTheFirstStartIsWhereLinesBegin(t *testing.T) {
+	e, r := dockerEngine(t), startRelay(t)
+	sub := r.subscribe()
+	dir := t.TempDir()
+	script := `/bin/busybox echo old; while [ ! -e /shared/go ]; do /bin/busybox usleep 20000; done; /bin/busybox echo new`
+	b := e.run(t, "early", script, options{change: func(_ *container.Config, h *container.HostConfig) { h.Binds = []string{dir + ":/shared"} }})
+	b.logs("old")
+	m := pipemgr(t, e.socket, r)
+	must(t, os.WriteFile(dir+"/go", nil, 0o600))
+	b.wait()
+	sub.until("a line is there", func(lines []string) bool { return len(lines) >= 1 })
+	m.stop()
+	for i, since := range []string{"all", "1h"} {
+		m = pipemgr(t, e.socket, r, "--since", since)
+		sub.until("more lines are there", func(lines []string) bool { return len(lines) >= 3+2*i })
+		m.stop()
+	}
+	compare(t, sub.got(), []string{"new", "old", "new", "old", "new"})
 }

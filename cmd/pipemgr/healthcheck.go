@@ -31,7 +31,8 @@ func healthcheckCommand() *cli.Command {
 			if c.Args().Present() {
 				return usagef("healthcheck takes no arguments, but got %q; the address goes to --url", c.Args().First())
 			}
-			return healthcheck(c.Context, healthURL(c.String("url"), os.Getenv("PIPEMGR_HEALTH")))
+			_, err := healthcheck(c.Context, healthURL(c.String("url"), os.Getenv("PIPEMGR_HEALTH")))
+			return err
 		},
 	}
 }
@@ -39,7 +40,7 @@ func healthcheckCommand() *cli.Command {
 // asCurl is what pipemgr does under the name of curl, which it has in its image: of
 // 'curl -f URL' it understands the URL. Compose files written for other images of
 // this sort ask so for its health.
-func asCurl(ctx context.Context, args []string) error {
+func asCurl(ctx context.Context, args []string, stdout io.Writer) error {
 	url := ""
 	for _, arg := range args {
 		if !strings.HasPrefix(arg, "-") {
@@ -49,7 +50,11 @@ func asCurl(ctx context.Context, args []string) error {
 	if url == "" {
 		return usagef("this curl is pipemgr's and does nothing but 'curl -f http://localhost:8080/health'")
 	}
-	return healthcheck(ctx, healthURL(url, ""))
+	page, err := healthcheck(ctx, healthURL(url, ""))
+	if err == nil {
+		_, err = stdout.Write(page)
+	}
+	return err
 }
 
 // healthURL is the page to ask: as told, else that of the address pipemgr was told
@@ -71,29 +76,30 @@ func healthURL(told, listen string) string {
 	return "http://" + net.JoinHostPort(host, port) + "/health"
 }
 
-// healthcheck asks for the page and takes 5 seconds at most.
-func healthcheck(ctx context.Context, url string) error {
+// healthcheck asks for the page and returns it when all is well. It takes 5 seconds at
+// most.
+func healthcheck(ctx context.Context, url string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return usagef("--url %q is not a URL", url)
+		return nil, usagef("--url %q is not a URL", url)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("pipemgr does not answer: %w", err)
+		return nil, fmt.Errorf("pipemgr does not answer: %w", err)
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<10))
+	page, err := io.ReadAll(io.LimitReader(resp.Body, 16<<10))
 	if err != nil {
-		return fmt.Errorf("pipemgr's answer broke off: %w", err)
+		return nil, fmt.Errorf("pipemgr's answer broke off: %w", err)
 	}
 	var h health
-	if err := json.Unmarshal(text, &h); err != nil || h.Docker == "" {
-		return fmt.Errorf("%s answered %s, but is no pipemgr", url, resp.Status)
+	if err := json.Unmarshal(page, &h); err != nil || h.Docker == "" {
+		return nil, fmt.Errorf("%s answered %s, but is no pipemgr", url, resp.Status)
 	}
 	if resp.StatusCode != http.StatusOK || !h.Well {
-		return errors.New(h.why())
+		return nil, errors.New(h.why())
 	}
-	return nil
+	return page, nil
 }

@@ -58,8 +58,11 @@ func parseKey(path string, text []byte, passphrase string) (ssh.Signer, error) {
 		return nil, fmt.Errorf("%s is no private SSH key: %w", path, err)
 	}
 	text, err = os.ReadFile(path + "-cert.pub")
+	if errors.Is(err, fs.ErrNotExist) {
+		return signer, nil
+	}
 	if err != nil {
-		return signer, nil // there is none, mostly
+		return nil, fmt.Errorf("cannot read the key's certificate: %w; look at its owner and mode", err)
 	}
 	public, _, _, _, err := ssh.ParseAuthorizedKey(text)
 	cert, ok := public.(*ssh.Certificate)

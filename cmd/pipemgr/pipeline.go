@@ -17,6 +17,18 @@ type pipeline struct {
 	drop     bool // lines of all logs are dropped when the queue is full
 }
 
+// overhead is what a queued line costs besides its text, roughly.
+const overhead = 96
+
+// A line is one line on its way to the relay.
+type line struct {
+	text    []byte // as it is sent; nil when it was filtered out, and only keeps its place
+	from    *tail
+	instant // the entries it covers
+}
+
+func (l line) cost() int { return len(l.text) + overhead }
+
 // losses tells the log of dropped lines, without a line for each.
 type losses struct {
 	log *slog.Logger

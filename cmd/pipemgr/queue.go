@@ -16,23 +16,12 @@ const (
 	// inFlight is how many bytes may be sent that the relay has not confirmed, in
 	// whole packets: it is passed by one at most.
 	inFlight = 1 << 20
-	// overhead is what a queued line costs besides its text, roughly.
-	overhead = 96
 	// patience is how long a log's reader waits for room with its log open.
 	patience = 10 * time.Second
 )
 
 // errFull says that there was no room for longer than patience.
 var errFull = errors.New("no room in the queue")
-
-// A line is one line on its way to the relay.
-type line struct {
-	text    []byte // as it is sent; nil when it was filtered out, and only keeps its place
-	from    *tail
-	instant // the entries it covers
-}
-
-func (l line) cost() int { return len(l.text) + overhead }
 
 // A queue holds the lines that the relay has not confirmed, in the order in which
 // they were read. Tails put them in, one link takes them out. It starts no

@@ -37,7 +37,7 @@ func usagef(format string, args ...any) error {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var err error
 	if filepath.Base(args[0]) == "curl" {
-		err = asCurl(ctx, args[1:])
+		err = asCurl(ctx, args[1:], stdout)
 	} else {
 		err = newApp(stdout, stderr).RunContext(ctx, args)
 	}

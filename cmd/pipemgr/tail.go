@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -36,68 +34,6 @@ type tail struct {
 	pending int        // entries read that are not confirmed
 
 	seat // of the watch
-}
-
-// errUnfit says why a container is not followed. It stays so as long as there is
-// that container.
-type errUnfit struct{ why string }
-
-func (e errUnfit) Error() string { return e.why }
-
-const (
-	labelEnable = "pipemgr.enable"
-	labelFilter = "pipemgr.filter"
-)
-
-// enabled reads the label that says whether a container is followed.
-func enabled(labels map[string]string) (bool, error) {
-	value, ok := labels[labelEnable]
-	if !ok {
-		return false, nil
-	}
-	on, err := strconv.ParseBool(strings.TrimSpace(value))
-	if err != nil {
-		return false, errUnfit{fmt.Sprintf("its label %s is %q, which is neither true nor false", labelEnable, value)}
-	}
-	return on, nil
-}
-
-// look reads what the container is, whether it is wanted among that, and tells
-// whether it runs.
-func (t *tail) look(ctx context.Context, docker *client.Client) (running bool, err error) {
-	found, err := docker.ContainerInspect(ctx, t.id, client.ContainerInspectOptions{})
-	if err != nil {
-		return false, err
-	}
-	c := found.Container
-	if c.Config == nil || c.State == nil || c.HostConfig == nil || c.NetworkSettings == nil {
-		return false, errors.New("Docker did not say what the container is")
-	}
-	t.wanted = false
-	t.name = strings.TrimPrefix(c.Name, "/")
-	t.tty = c.Config.Tty
-	switch c.HostConfig.LogConfig.Type {
-	case "json-file", "local", "journald":
-		t.drop = t.pipe.drop
-	case "none":
-		return false, errUnfit{"it has the logging driver none, so there is no log"}
-	default:
-		t.drop = true
-	}
-	on, err := enabled(c.Config.Labels)
-	if err != nil || !on {
-		return false, err
-	}
-	if t.filter, err = regexp.Compile(strings.TrimSpace(c.Config.Labels[labelFilter])); err != nil {
-		return false, errUnfit{fmt.Sprintf("its label %s is no regular expression: %v", labelFilter, err)}
-	}
-	t.wanted = t.pipe.networks == nil
-	for _, name := range t.pipe.networks {
-		if _, on := c.NetworkSettings.Networks[name]; on {
-			t.wanted = true
-		}
-	}
-	return c.State.Running, nil
 }
 
 // follow reads the log from where it was left to its end, and returns nil when the
