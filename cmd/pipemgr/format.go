@@ -6,16 +6,9 @@ import (
 	"time"
 )
 
-// A format makes what is sent of a line, its end included. The result is the
-// caller's.
+// A format makes what is sent of a line, its end included: one of the functions
+// below. The result is the caller's.
 type format func(container string, p part) []byte
-
-// formats are the ways a line can look, by the name --format has for them.
-var formats = map[string]format{
-	"plain":  plain,
-	"prefix": prefix,
-	"json":   asJSON,
-}
 
 // plain is the line as the container wrote it.
 func plain(_ string, p part) []byte {

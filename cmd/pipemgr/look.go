@@ -38,17 +38,28 @@ func enabled(labels map[string]string) (bool, error) {
 // look reads what the container is, whether it is wanted among that, and tells
 // whether it runs.
 func (t *tail) look(ctx context.Context, docker *client.Client) (running bool, err error) {
+	// A host may have thousands of stopped containers: they are looked at in turn.
+	select {
+	case t.pipe.looking <- struct{}{}:
+		defer func() { <-t.pipe.looking }()
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
 	found, err := docker.ContainerInspect(ctx, t.id, client.ContainerInspectOptions{})
 	if err != nil {
 		return false, err
 	}
 	c := found.Container
 	if c.Config == nil || c.State == nil || c.HostConfig == nil || c.NetworkSettings == nil {
-		return false, errors.New("Docker did not say what the container is")
+		return false, errors.New("no answer that tells what the container is")
 	}
 	t.wanted = false
 	t.name = strings.TrimPrefix(c.Name, "/")
 	t.tty = c.Config.Tty
+	on, err := enabled(c.Config.Labels)
+	if err != nil || !on {
+		return false, err
+	}
 	switch c.HostConfig.LogConfig.Type {
 	case "json-file", "local", "journald":
 		t.drop = t.pipe.drop
@@ -56,10 +67,6 @@ func (t *tail) look(ctx context.Context, docker *client.Client) (running bool, e
 		return false, errUnfit{"it has the logging driver none, so there is no log"}
 	default:
 		t.drop = true
-	}
-	on, err := enabled(c.Config.Labels)
-	if err != nil || !on {
-		return false, err
 	}
 	if t.filter, err = regexp.Compile(strings.TrimSpace(c.Config.Labels[labelFilter])); err != nil {
 		return false, errUnfit{fmt.Sprintf("its label %s is no regular expression: %v", labelFilter, err)}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
-	"log/slog"
 	"regexp"
 	"testing"
 	"time"
@@ -70,7 +69,7 @@ func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // newTail is a tail without a Docker, on a queue of its own.
 func newTail(t testing.TB) *tail {
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := discard()
 	pipe := &pipeline{queue: newQueue(1 << 30), log: log, losses: &losses{log: log}, format: plain}
 	return &tail{id: "c", pipe: pipe, filter: regexp.MustCompile(""), tty: false}
 }

@@ -14,7 +14,8 @@ type pipeline struct {
 	losses   *losses
 	networks []string // only containers on one of these; nil is all
 	format   format
-	drop     bool // lines of all logs are dropped when the queue is full
+	drop     bool          // lines of all logs are dropped when the queue is full
+	looking  chan struct{} // has room for as many as may ask Docker for a container at once
 }
 
 // overhead is what a queued line costs besides its text, roughly.

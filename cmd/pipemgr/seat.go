@@ -73,7 +73,7 @@ func (w *watch) ended(ctx context.Context, t *tail, err error) bool {
 		return true
 	}
 	t.following = false
-	if t.gone || err == nil && !t.wanted && len(t.read.after) == 0 {
+	if t.gone || err == nil && !t.wanted { // where it is wanted again, it begins then
 		delete(w.tails, t.id)
 	}
 	return false
@@ -83,7 +83,7 @@ func (w *watch) ended(ctx context.Context, t *tail, err error) bool {
 func (w *watch) lookAgain(id string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if t, ok := w.tails[id]; ok && t.following {
+	if t, ok := w.tails[id]; ok && t.following && t.stop != nil { // else it will look for the first time
 		t.again = true
 		t.stop()
 	}

@@ -34,7 +34,8 @@ func serve(ctx context.Context, cfg config, stderr io.Writer) error {
 	s := newStatus(log)
 	q := newQueue(cfg.buffer)
 	lost := &losses{log: log}
-	pipe := &pipeline{queue: q, state: kept, log: log, losses: lost, networks: cfg.networks, format: cfg.format, drop: cfg.drop}
+	pipe := &pipeline{queue: q, state: kept, log: log, losses: lost, networks: cfg.networks, format: cfg.format, drop: cfg.drop,
+		looking: make(chan struct{}, 8)}
 	w := newWatch(pipe, s, begun, cfg.since, saved)
 	hosts := &hostKeys{log: log, pinned: cfg.hostKeys, file: cfg.knownHosts}
 	if kept != nil {

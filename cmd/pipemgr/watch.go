@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -68,7 +68,7 @@ func (w *watch) connection(ctx context.Context) error {
 		return err
 	}
 	defer docker.Close()
-	if err := ping(ctx, docker); err != nil {
+	if err := ping(ctx, docker, client.PingOptions{NegotiateAPIVersion: true}); err != nil {
 		return err
 	}
 	now := w.synchronize(dockerTime(ctx, docker))
@@ -109,19 +109,19 @@ func (w *watch) connection(ctx context.Context) error {
 		case e := <-happened.Messages:
 			w.event(ctx, &tails, docker, e)
 		case err := <-happened.Err:
-			return errors.Join(errors.New("Docker's event stream has ended"), err)
+			return fmt.Errorf("the event stream has ended: %w", err)
 		case <-silent.C:
-			if err := ping(ctx, docker); err != nil {
+			if err := ping(ctx, docker, client.PingOptions{}); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-func ping(ctx context.Context, docker *client.Client) error {
+func ping(ctx context.Context, docker *client.Client, o client.PingOptions) error {
 	ctx, cancel := context.WithTimeout(ctx, pingLimit)
 	defer cancel()
-	_, err := docker.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+	_, err := docker.Ping(ctx, o)
 	return err
 }
 
