@@ -7,7 +7,7 @@ BIN := bin/patchwork
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := run
-.PHONY: run build test test-long lint bench fuzz clean
+.PHONY: run build web test test-long lint bench fuzz clean
 
 # The relay with nothing configured: HTTP on :8080, SSH on :2222.
 run: build
@@ -17,6 +17,10 @@ run: build
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/patchwork
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/pipemgr ./cmd/pipemgr
+
+# The scripts and styles of the pages, which are kept built.
+web:
+	@.ci/web.sh
 
 # All tests with the race detector, which needs a C compiler. The scripts use
 # the machine's own clients; what is missing of them is installed first.

@@ -86,6 +86,11 @@ func (s *Subscription) collect() {
 	s.events = append(s.events, e)
 }
 
+// Written says what the next call of Next would say, that everything before was
+// written to the client, and asks for nothing more: for a subscriber that is about
+// to Close.
+func (s *Subscription) Written() { s.acknowledge() }
+
 // acknowledge books what Next returned last as written.
 func (s *Subscription) acknowledge() {
 	s.box.mu.Lock()

@@ -172,9 +172,13 @@ func (s *Server) receiveOrFollow(w *response, r *http.Request, c channel) error 
 	if c.name.Kind() == broker.Res {
 		return s.take(w, r, c)
 	}
+	asJSON, err := flag(r, "json", false)
+	if err != nil {
+		return err
+	}
 	switch {
 	case accepts(r, "text/event-stream"):
-		return s.followFramed(w, r, c, sse{})
+		return s.followFramed(w, r, c, sse{json: asJSON})
 	case accepts(r, "application/x-ndjson"):
 		return s.followFramed(w, r, c, ndjson{})
 	case follow:
@@ -242,7 +246,7 @@ func (s *Server) timeout(r *http.Request) (time.Duration, error) {
 	limit := s.cfg.RequestTimeout
 	wants := time.Duration(0)
 	if q := r.URL.Query(); q.Has("timeout") {
-		d, err := parseTimeout(q.Get("timeout"))
+		d, err := parseDuration("timeout", q.Get("timeout"))
 		if err != nil {
 			return 0, err
 		}
@@ -256,17 +260,18 @@ func (s *Server) timeout(r *http.Request) (time.Duration, error) {
 	return wants, nil
 }
 
-func parseTimeout(v string) (time.Duration, error) {
+// parseDuration reads a parameter of the query that is a duration.
+func parseDuration(key, v string) (time.Duration, error) {
 	d, err := time.ParseDuration(v)
 	if err != nil {
 		seconds, ferr := strconv.ParseFloat(v, 64)
 		if ferr != nil || !(seconds >= 0 && seconds <= 1e9) {
-			return 0, errorf(http.StatusBadRequest, "bad ?timeout=%.40q: say 30 (seconds) or 1m30s", v)
+			return 0, errorf(http.StatusBadRequest, "bad ?%s=%.40q: say 30 (seconds) or 1m30s", key, v)
 		}
 		d = time.Duration(seconds * float64(time.Second))
 	}
 	if d < 0 {
-		return 0, errorf(http.StatusBadRequest, "bad ?timeout=%.40q: it is in the past", v)
+		return 0, errorf(http.StatusBadRequest, "bad ?%s=%.40q: it is in the past", key, v)
 	}
 	return d, nil
 }

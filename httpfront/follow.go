@@ -112,6 +112,20 @@ func typeOnly(h broker.Header) broker.Header {
 	return nil
 }
 
+// forTime reads how long a follower stays: ?for= as a Go duration or seconds; 0 is
+// until its client ends it.
+func forTime(r *http.Request) (time.Duration, error) {
+	q := r.URL.Query()
+	if !q.Has("for") {
+		return 0, nil
+	}
+	d, err := parseDuration("for", q.Get("for"))
+	if err == nil && d == 0 {
+		err = errorf(http.StatusBadRequest, "bad ?for=0: say how long to follow, such as 30s")
+	}
+	return d, err
+}
+
 // A format writes events of a framing door.
 type format interface {
 	contentType() string
@@ -158,8 +172,14 @@ func (s *Server) took(r *http.Request, events []broker.Event) error {
 }
 
 // followFramed streams message after message as events, until the client ends
-// it.
+// it, or for the time of ?for=, and then as much again at most for the rest of a
+// message that has begun. Behind a proxy that holds responses back until their end, a
+// client hears everything by such requests that overlap.
 func (s *Server) followFramed(w *response, r *http.Request, c channel, as format) error {
+	stay, err := forTime(r)
+	if err != nil {
+		return err
+	}
 	sub, ctx, leave, err := s.subscribe(w, r, c, broker.SubscribeOptions{Stay: true})
 	if err != nil {
 		return err
@@ -172,8 +192,22 @@ func (s *Server) followFramed(w *response, r *http.Request, c channel, as format
 	}
 	var asm assembler
 	var buf []byte
+	begun := time.Now()
 	for {
 		wait := asm.wait(time.Now(), s.cfg.Heartbeat)
+		if stay > 0 {
+			left := stay - time.Since(begun)
+			if len(asm.open) > 0 {
+				left += stay
+			}
+			if left <= 0 {
+				sub.Written()
+				return nil
+			}
+			if wait == 0 || left < wait {
+				wait = left
+			}
+		}
 		next, stop := ctx, context.CancelFunc(func() {})
 		if wait > 0 {
 			next, stop = context.WithTimeoutCause(ctx, wait, errBeat)

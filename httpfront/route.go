@@ -7,6 +7,7 @@ import (
 
 	"patchwork/acl"
 	"patchwork/broker"
+	"patchwork/httpfront/web"
 	"patchwork/tunnel"
 )
 
@@ -51,6 +52,23 @@ var fixed = map[string]func(*Server, *response, *http.Request) error{
 	"/status":       (*Server).healthz,
 	"/metrics":      (*Server).metrics,
 	"/patchwork.sh": (*Server).shellClient,
+
+	"/":         (*Server).home,
+	"/terminal": page(web.Terminal),
+	"/drop":     page(web.Drop),
+
+	"/favicon.ico": asset("icon.svg"),
+	"/robots.txt":  asset("robots.txt"),
+}
+
+// below are the first path segments whose rest is no channel either.
+var below = map[string]func(s *Server, w *response, r *http.Request, rest string) error{
+	"_":       (*Server).serverControl,
+	"rss":     (*Server).feed,
+	"huproxy": (*Server).huproxy,
+	"inspect": (*Server).inspect,
+	"docs":    (*Server).manual,
+	"assets":  (*Server).assets,
 }
 
 // A channel is where a request goes.
@@ -76,15 +94,10 @@ func (s *Server) route(w *response, r *http.Request) error {
 		return h(s, w, r)
 	}
 	first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	d, ok := doors[first]
-	switch first {
-	case "_":
-		return s.serverControl(w, r, rest)
-	case "rss":
-		return s.feed(w, r, rest)
-	case "huproxy":
-		return s.huproxy(w, r, rest)
+	if h := below[first]; h != nil {
+		return h(s, w, r, rest)
 	}
+	d, ok := doors[first]
 	if strings.HasPrefix(path, tunnel.SendItPath) {
 		return s.sendIt(w, r)
 	}

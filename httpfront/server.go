@@ -34,6 +34,9 @@ type Config struct {
 
 	Tunnels Tunnels
 
+	PublicURL string         // of this door as clients see it, for pages; "": as each client has asked for it
+	SSH       func() SSHDoor // the other door, for pages; nil: there is none
+
 	Users  *acl.Store                               // rules of /u; nil: there are no users
 	Signer *acl.Signer                              // reads signed tokens; nil: there are none
 	Feed   func(token string) (rss []byte, ok bool) // what is at /rss/TOKEN; nil: nothing

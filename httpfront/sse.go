@@ -3,6 +3,7 @@ package httpfront
 import (
 	"bytes"
 	"encoding/base64"
+	"fmt"
 	"strconv"
 	"unicode/utf8"
 )
@@ -11,14 +12,20 @@ import (
 // is an event without a type; a part of one is of type "part", the last part
 // again without. What is not UTF-8 goes as base64, with "base64" or
 // "part-base64" as its type. A message whose producer went away ends with an
-// event of type "cut".
-type sse struct{}
+// event of type "cut". With ?json=true each event's data is what [ndjson] would
+// write as a line, and there are no types: so a page gets the headers as well, and
+// unlike there a sign of life.
+type sse struct{ json bool }
 
 func (sse) contentType() string { return "text/event-stream" }
 
 func (sse) beat(buf []byte) []byte { return append(buf, ":\n\n"...) }
 
-func (sse) append(buf []byte, f frame) []byte {
+func (as sse) append(buf []byte, f frame) []byte {
+	if as.json {
+		buf = fmt.Appendf(buf, "id: %d\ndata: ", f.info.ID)
+		return append(ndjson{}.append(buf, f), '\n')
+	}
 	kind := ""
 	switch {
 	case f.cut:

@@ -29,18 +29,16 @@ type Tunnels struct {
 	Host string
 }
 
-// reserved are first path segments that belong to the relay, besides its doors.
-var reserved = map[string]bool{
-	"_": true, ".well-known": true, "huproxy": true, "rss": true, "healthz": true, "status": true, "metrics": true,
-	"patchwork.sh": true, "terminal": true, "inspect": true, "drop": true, "docs": true, "static": true, "assets": true,
-	"favicon.ico": true, "robots.txt": true,
-}
+// reserved are first path segments that belong to the relay, besides those that
+// route finds.
+var reserved = map[string]bool{".well-known": true, "static": true}
 
 // Reserved tells whether a tunnel's prefix would shadow a path of the relay.
 func Reserved(prefix string) bool {
 	_, door := doors[prefix]
-	_, page := fixed["/"+prefix]
-	return door || page || reserved[prefix]
+	_, path := fixed["/"+prefix]
+	_, under := below[prefix]
+	return door || path || under || reserved[prefix]
 }
 
 // ownHost tells whether a request came for a prefix's host of its own.

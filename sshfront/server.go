@@ -11,6 +11,7 @@ import (
 
 	"charm.land/ssh"
 	"charm.land/wish/v2"
+	gossh "golang.org/x/crypto/ssh"
 
 	"patchwork/broker"
 )
@@ -29,6 +30,8 @@ type Server struct {
 	ssh    *ssh.Server
 	limits limits
 	held   register
+
+	fingerprint string // of the host key
 
 	refused chan struct{} // holds one for each client that is being turned away
 
@@ -56,7 +59,13 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	signer, err := gossh.ParsePrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("host key %s: %w", hostKeyPath(cfg.DataDir), err)
+	}
 	s := &Server{
+		fingerprint: gossh.FingerprintSHA256(signer.PublicKey()),
+
 		cfg:       cfg,
 		log:       cfg.Logger,
 		refused:   make(chan struct{}, maxRefused),
@@ -78,6 +87,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	return s, nil
 }
+
+// Fingerprint is the host key's, as ssh prints it when it asks whether to go on.
+func (s *Server) Fingerprint() string { return s.fingerprint }
 
 // configure sets what the library has no option for.
 func (s *Server) configure(srv *ssh.Server) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"net"
 	"path/filepath"
 	"strconv"
 
@@ -66,6 +67,7 @@ func build(cfg config, dir string, b *broker.Broker, log *slog.Logger) (*parts, 
 
 	shell := &door{name: "SSH", flag: "--ssh-port", port: cfg.sshPort}
 	var shellStats func() sshfront.Stats
+	var shellDoor func() httpfront.SSHDoor
 	if cfg.sshPort >= 0 {
 		s, err := sshfront.New(sshfront.Config{
 			Broker:       b,
@@ -90,6 +92,9 @@ func build(cfg config, dir string, b *broker.Broker, log *slog.Logger) (*parts, 
 			return nil, err
 		}
 		shell.server, shellStats = s, s.Stats
+		shellDoor = func() httpfront.SSHDoor {
+			return httpfront.SSHDoor{Port: portOf(shell), Fingerprint: s.Fingerprint()}
+		}
 	}
 	web := &door{name: "HTTP", flag: "--port", port: cfg.port}
 	if cfg.port >= 0 {
@@ -107,6 +112,8 @@ func build(cfg config, dir string, b *broker.Broker, log *slog.Logger) (*parts, 
 			Notify:         sender,
 			Feed:           p.monitors.Feed,
 			Tunnels:        httpfront.Tunnels{Dial: tun.dialer.DialContext, SendIt: tun.sendit, Proxy: tun.proxy, Host: cfg.tunnelHost},
+			PublicURL:      cfg.publicURL,
+			SSH:            shellDoor,
 			SecretKey:      key,
 			Registry:       newRegistry(b, store, tun.registry, shellStats),
 			MetricsToken:   string(cfg.metricsToken),
@@ -119,6 +126,14 @@ func build(cfg config, dir string, b *broker.Broker, log *slog.Logger) (*parts, 
 	}
 	p.doors = []*door{web, shell}
 	return p, nil
+}
+
+// portOf is where an open door really listens. It is asked once they all are open.
+func portOf(d *door) int {
+	if a, ok := d.listener.Addr().(*net.TCPAddr); ok {
+		return a.Port
+	}
+	return d.port
 }
 
 // webURL is where clients find the HTTP door, as far as the relay knows.

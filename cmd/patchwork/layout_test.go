@@ -16,7 +16,8 @@ var mayImport = map[string][]string{
 	"tunnel":    {},
 	"notify":    {},
 	"acl":       {"notify"}, // one strict decode covers the whole user file
-	"httpfront": {"broker", "acl", "tunnel", "notify"},
+	"docs":      {},
+	"httpfront": {"broker", "acl", "tunnel", "notify", "docs"}, // it shows the manual
 	"sshfront":  {"broker", "acl", "tunnel"},
 	"deploy":    {},
 	"cmd":       {"broker", "acl", "tunnel", "notify", "httpfront", "sshfront"},
