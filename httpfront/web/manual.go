@@ -98,9 +98,10 @@ var markdown = goldmark.New(
 	goldmark.WithParserOptions(parser.WithAutoHeadingID(), parser.WithASTTransformers(util.Prioritized(links{}, 100))),
 )
 
-// scrolls lets what is wider than a phone be scrolled with the keyboard.
+// scrolls lets what is wider than a phone be scrolled with the keyboard. A header
+// that says nothing is none.
 var scrolls = strings.NewReplacer(
-	"<pre>", `<pre tabindex="0">`,
+	"<pre>", `<pre tabindex="0">`, "<th></th>", "<td></td>",
 	"<table>", `<div class="scroll" tabindex="0" role="group" aria-label="Table"><table>`, "</table>", "</table></div>",
 )
 

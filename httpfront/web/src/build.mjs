@@ -14,8 +14,8 @@ mkdirSync(out, { recursive: true });
 
 const result = await build({
   absWorkingDir: src,
-  // The last two are loaded when a page needs them.
-  entryPoints: ["home.js", "docs.js", "terminal.js", "inspect.js", "drop.js", "xterm.js", "age.js"],
+  // The last three are loaded when a page needs them.
+  entryPoints: ["home.js", "docs.js", "terminal.js", "inspect.js", "drop.js", "receive.js", "xterm.js", "age.js"],
   external: ["/assets/*"],
   nodePaths: [modules],
   // The package does not export the identities by themselves; age.js says why it

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// everyPage are the pages that people see, and what shows that their scripts ran.
+var everyPage = map[string]string{
+	"/":           "!document.getElementById('box').hidden",
+	"/terminal":   "!document.getElementById('connect').hidden",
+	"/inspect":    "!document.getElementById('watch').hidden",
+	"/drop":       "!document.getElementById('both').hidden",
+	"/docs":       "true",
+	"/docs/http":  "document.querySelector('.prose .command button')",
+	"/docs/users": "document.querySelector('.prose .command button')",
+}
+
+// TestPages shows the pages in a real browser.
+func TestPages(t *testing.T) {
+	b := startBrowser(t)
+	for name, test := range map[string]func(*testing.T, *browser){
+		"everybody can use every page": pagesAreAccessible,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, b) })
+	}
+}
+
+// pagesAreAccessible has axe-core look at every page, narrow and wide, light and
+// dark, and finds no page wider than the screen.
+func pagesAreAccessible(t *testing.T, b *browser) {
+	axe, err := os.ReadFile(filepath.Join("..", "..", ".cache", "npm", "node_modules", "axe-core", "axe.min.js"))
+	if err != nil {
+		t.Fatalf("%v; .ci/npm.sh, which 'make test' calls, lays it there", err)
+	}
+	r, _ := pageRelay(t)
+	for path, ready := range everyPage {
+		p := b.open(t, "http://"+r.http+path)
+		for _, width := range []int64{360, 1280} {
+			for _, scheme := range []string{"light", "dark"} {
+				p.do(view(width, scheme), chromedp.Navigate("http://"+r.http+path))
+				p.until(ready)
+				p.picture(fmt.Sprintf("%s-%d-%s", strings.Trim(strings.ReplaceAll(path, "/", "-"), "-"), width, scheme))
+				p.axe(string(axe), fmt.Sprintf("%s at %d px, %s", path, width, scheme))
+			}
+		}
+	}
+}
+
+// axe fails the test for each rule that the page, as it is now, breaks.
+func (p *tab) axe(source, where string) {
+	p.t.Helper()
+	js[bool](p, source+"\ntrue")
+	for _, v := range js[[]string](p, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(
+		(r) => r.violations.map((v) => v.id + ": " + v.help + "\n" + v.nodes.map((n) => n.html + "\n" + n.failureSummary).join("\n")))`) {
+		p.t.Errorf("%s: %s", where, v)
+	}
+	if over := js[float64](p, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); over > 0 {
+		p.t.Errorf("%s: it is %v px wider than the screen", where, over)
+	}
+}

@@ -1,0 +1,41 @@
+// A message as the command that sends it again.
+
+import { quoted } from "./channel.js";
+
+// Headers that curl or the relay set themselves, or that belong to the way the
+// message came.
+const own = /^(host|content-length|accept-encoding|connection|x-forwarded-.*|x-real-ip|forwarded|via|patch-.*|patchwork-from|user-agent|accept)$/i;
+const freely = /^(accept-language|referer|origin|content-type)$/i;
+const longest = 32 << 10; // bytes of a body that fit into a command
+
+// asCurl writes the command for a message of length bytes, of which body is what is
+// kept, to the relay at origin.
+export function asCurl(entry, origin, body, length) {
+  const method = entry.headers["Patch-Method"]?.[0] ?? "POST";
+  const uri = entry.headers["Patch-Uri"]?.[0] ?? "";
+  const hook = /^\/[hr]\//.test(uri);
+  const words = ["curl"];
+  if (method !== "POST" && method !== "GET") words.push("-X", method);
+  words.push(quoted(origin + uri));
+  for (const [name, values] of Object.entries(entry.headers)) {
+    if (own.test(name)) continue;
+    const prefix = hook || freely.test(name) ? "" : "Patch-H-";
+    for (const v of values) words.push("-H", quoted(`${prefix}${name}: ${v}`));
+  }
+  if (!entry.headers["Content-Type"] && method !== "GET") words.push("-H", "Content-Type:"); // or curl makes one up
+  if (uri.startsWith("/h/")) words.push("-H", "'X-Patch-Secret: SECRET'");
+  if (method === "GET") return words.join(" ");
+  if (length > longest) return [...words, "--data-binary", "@body"].join(" ");
+  let text = null;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(body);
+  } catch {
+    // It is not text.
+  }
+  if (text === null || text.includes("\0")) {
+    const base64 = btoa(String.fromCharCode(...body));
+    return `echo ${base64} | base64 -d | ${words.join(" ")} --data-binary @-`;
+  }
+  // --data-raw, for a body may begin with @.
+  return [...words, "--data-raw", quoted(text)].join(" ");
+}
