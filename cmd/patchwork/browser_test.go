@@ -146,7 +146,8 @@ func (p *tab) shows(id, text string) {
 // fill types into a field, as a person would.
 func (p *tab) fill(id, text string) {
 	p.t.Helper()
-	p.do(chromedp.SetValue(chromedp.CSS("#"+id), ""), chromedp.SendKeys(chromedp.CSS("#"+id), text))
+	js[bool](p, "document.getElementById("+quote(id)+").value = '', true")
+	p.do(chromedp.SendKeys(chromedp.CSS("#"+id), text))
 }
 
 func (p *tab) click(selector string) {

@@ -26,6 +26,18 @@ func TestPages(t *testing.T) {
 	b := startBrowser(t)
 	for name, test := range map[string]func(*testing.T, *browser){
 		"everybody can use every page": pagesAreAccessible,
+
+		"two tabs and ssh chat":              twoTabsAndAnSSHClientChat,
+		"the terminal keeps still":           theTerminalKeepsStill,
+		"a flood leaves the terminal usable": aFloodLeavesTheTerminalUsable,
+
+		"a hook is inspected":           aHookIsInspected,
+		"a webhook is made and watched": aWebhookIsMadeAndWatched,
+		"a flood leaves inspect usable": aFloodLeavesInspectUsable,
+
+		"blocked WebSockets are done without":  blockedWebSocketsAreDoneWithout,
+		"held back streams are polled":         heldBackStreamsArePolled,
+		"a relay that restarts is found again": aRelayThatRestartsIsFoundAgain,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b) })
 	}

@@ -61,7 +61,10 @@ async function join() {
       $("state").textContent = text;
       $("state").dataset.state = state;
       $("say").disabled = state !== open;
-      if (state === open) ($("keys").checked ? term : $("text")).focus();
+      if (state === open) {
+        ($("keys").checked ? term : $("text")).focus({ preventScroll: true });
+        ($("keys").checked ? $("terminal") : $("line")).scrollIntoView({ block: "nearest" });
+      }
       if (state === closed || state === refused) leave();
     },
   });
