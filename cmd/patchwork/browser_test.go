@@ -17,12 +17,12 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// browser is a headless Chromium, Debian's, which all tests of pages share. Each
+// chromium is a headless Chromium, Debian's, which all tests of pages share. Each
 // tab of it has its own storage.
-type browser struct{ ctx context.Context }
+type chromium struct{ ctx context.Context }
 
 // startBrowser runs Chromium until the test ends.
-func startBrowser(t *testing.T) *browser {
+func startBrowser(t *testing.T) *chromium {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -44,7 +44,7 @@ func startBrowser(t *testing.T) *browser {
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("chromium does not start: %v", err)
 	}
-	return &browser{ctx}
+	return &chromium{ctx}
 }
 
 // A tab shows one page. Its methods fail the test when the page does not do what
@@ -62,7 +62,7 @@ type step = chromedp.Action[chromedp.Void]
 
 // open shows a page in a new tab. Its console has to be without errors when the
 // test ends, unless somebody forgives them.
-func (b *browser) open(t *testing.T, url string, before ...step) *tab {
+func (b *chromium) open(t *testing.T, url string, before ...step) *tab {
 	t.Helper()
 	ctx, _ := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
 	p := &tab{t: t, ctx: ctx}
@@ -128,13 +128,21 @@ func js[T any](p *tab, expression string) T {
 // until waits until an expression is true.
 func (p *tab) until(expression string) {
 	p.t.Helper()
+	if !inTime(func() bool { return js[bool](p, "!!("+expression+")") }) {
+		p.t.Fatalf("never: %s\n%s", expression, p.state())
+	}
+}
+
+// inTime waits for a fact in another process.
+func inTime(fact func() bool) bool {
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
-	for end := time.Now().Add(patience); !js[bool](p, "!!("+expression+")"); <-again.C {
+	for end := time.Now().Add(patience); !fact(); <-again.C {
 		if time.Now().After(end) {
-			p.t.Fatalf("never: %s\n%s", expression, p.state())
+			return false
 		}
 	}
+	return true
 }
 
 // shows waits until the element with this id says something.

@@ -46,7 +46,7 @@ func (r *relay) newHook(t *testing.T) (channel, secret string) {
 }
 
 // aHookIsInspected types the secret of a webhook in and looks at what arrives.
-func aHookIsInspected(t *testing.T, b *browser) {
+func aHookIsInspected(t *testing.T, b *chromium) {
 	r, _ := pageRelay(t)
 	channel, secret := r.newHook(t)
 	p := b.open(t, "http://"+r.http+"/inspect/r/"+channel)
@@ -103,7 +103,7 @@ func aHookIsInspected(t *testing.T, b *browser) {
 }
 
 // aWebhookIsMadeAndWatched makes one in the page and uses the command it shows.
-func aWebhookIsMadeAndWatched(t *testing.T, b *browser) {
+func aWebhookIsMadeAndWatched(t *testing.T, b *chromium) {
 	r, _ := pageRelay(t)
 	p := b.open(t, "http://"+r.http+"/inspect")
 	p.click("#make")
@@ -120,7 +120,7 @@ func aWebhookIsMadeAndWatched(t *testing.T, b *browser) {
 
 // aFloodLeavesInspectUsable is the terminal's flood, for the page that keeps what
 // it shows.
-func aFloodLeavesInspectUsable(t *testing.T, b *browser) {
+func aFloodLeavesInspectUsable(t *testing.T, b *chromium) {
 	r, _ := pageRelay(t)
 	p := b.open(t, "http://"+r.http+"/inspect/p/flood")
 	p.click("#go")

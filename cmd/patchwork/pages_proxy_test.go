@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -14,9 +15,9 @@ import (
 	"testing"
 )
 
-// between is a proxy before a relay that knows no upgrades; with buffers it also
-// holds every response back until it has all of it.
-func between(t *testing.T, r *relay, buffers bool) string {
+// proxied is a proxy before a relay that knows no upgrades. change sees each
+// response.
+func proxied(t *testing.T, r *relay, change func(*http.Response) error) string {
 	t.Helper()
 	to, err := url.Parse("http://" + r.http)
 	if err != nil {
@@ -24,15 +25,8 @@ func between(t *testing.T, r *relay, buffers bool) string {
 	}
 	proxy := httputil.NewSingleHostReverseProxy(to)
 	proxy.FlushInterval = -1
-	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
-	if buffers {
-		proxy.ModifyResponse = func(res *http.Response) error {
-			whole, err := io.ReadAll(res.Body)
-			res.Body.Close()
-			res.Body = io.NopCloser(bytes.NewReader(whole))
-			return err
-		}
-	}
+	proxy.ModifyResponse = change
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // clients go away, which is no news
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if q.Header.Get("Upgrade") != "" {
 			http.Error(w, "no upgrades here", http.StatusBadRequest)
@@ -47,8 +41,23 @@ func between(t *testing.T, r *relay, buffers bool) string {
 	return s.URL
 }
 
+// between is such a proxy; with holds it holds every response back until it has
+// all of it.
+func between(t *testing.T, r *relay, holds bool) string {
+	t.Helper()
+	return proxied(t, r, func(res *http.Response) error {
+		if !holds {
+			return nil
+		}
+		whole, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		res.Body = io.NopCloser(bytes.NewReader(whole))
+		return err
+	})
+}
+
 // blockedWebSocketsAreDoneWithout chats through a proxy without WebSockets.
-func blockedWebSocketsAreDoneWithout(t *testing.T, b *browser) {
+func blockedWebSocketsAreDoneWithout(t *testing.T, b *chromium) {
 	r, _ := pageRelay(t)
 	p := b.open(t, between(t, r, false)+"/terminal?topic=fall&autoConnect")
 	other := b.open(t, "http://"+r.http+"/terminal?topic=fall&autoConnect")
@@ -68,7 +77,7 @@ func blockedWebSocketsAreDoneWithout(t *testing.T, b *browser) {
 
 // heldBackStreamsArePolled chats through a proxy that passes nothing before it has
 // all of it. No message is lost between polls, and none comes twice.
-func heldBackStreamsArePolled(t *testing.T, b *browser) {
+func heldBackStreamsArePolled(t *testing.T, b *chromium) {
 	r, _ := pageRelay(t)
 	p := b.open(t, between(t, r, true)+"/terminal?topic=held&autoConnect")
 	other := b.open(t, "http://"+r.http+"/terminal?topic=held&autoConnect")
@@ -90,7 +99,7 @@ func heldBackStreamsArePolled(t *testing.T, b *browser) {
 }
 
 // aRelayThatRestartsIsFoundAgain ends the relay under two pages and starts it anew.
-func aRelayThatRestartsIsFoundAgain(t *testing.T, b *browser) {
+func aRelayThatRestartsIsFoundAgain(t *testing.T, b *chromium) {
 	r, _ := pageRelay(t)
 	term := b.open(t, "http://"+r.http+"/terminal?topic=again&autoConnect")
 	look := b.open(t, "http://"+r.http+"/inspect/p/again")

@@ -32,7 +32,7 @@ func (p *tab) reads(text string) {
 
 // twoTabsAndAnSSHClientChat has three people on one topic, who all hear each other
 // and not themselves.
-func twoTabsAndAnSSHClientChat(t *testing.T, b *browser) {
+func twoTabsAndAnSSHClientChat(t *testing.T, b *chromium) {
 	r, clients := pageRelay(t)
 	alice := b.open(t, "http://"+r.http+"/terminal?topic=parlour&autoConnect=true&status=true")
 	bob := b.open(t, "http://"+r.http+"/terminal")
@@ -95,7 +95,7 @@ func broadcast(t *testing.T, r *relay, channel, body string) {
 
 // theTerminalKeepsStill shows that what others send neither has the terminal
 // answer them nor does anything but be shown.
-func theTerminalKeepsStill(t *testing.T, b *browser) {
+func theTerminalKeepsStill(t *testing.T, b *chromium) {
 	r, _ := pageRelay(t)
 	const topic = `<img src=x onerror=alert(1)>`
 	p := b.open(t, "http://"+r.http+"/terminal?replay=1&keys=1&autoConnect&topic="+strings.NewReplacer("<", "%3C", ">", "%3E", " ", "%20").Replace(topic))
@@ -126,7 +126,7 @@ func theTerminalKeepsStill(t *testing.T, b *browser) {
 }
 
 // aFloodLeavesTheTerminalUsable sends 1,000 messages a second, and one of 10 MB.
-func aFloodLeavesTheTerminalUsable(t *testing.T, b *browser) {
+func aFloodLeavesTheTerminalUsable(t *testing.T, b *chromium) {
 	r, _ := pageRelay(t)
 	p := b.open(t, "http://"+r.http+"/terminal?topic=flood&autoConnect")
 	p.shows("state", "Connected.")

@@ -24,7 +24,7 @@ var everyPage = map[string]string{
 // TestPages shows the pages in a real browser.
 func TestPages(t *testing.T) {
 	b := startBrowser(t)
-	for name, test := range map[string]func(*testing.T, *browser){
+	for name, test := range map[string]func(*testing.T, *chromium){
 		"everybody can use every page": pagesAreAccessible,
 
 		"two tabs and ssh chat":              twoTabsAndAnSSHClientChat,
@@ -34,6 +34,13 @@ func TestPages(t *testing.T) {
 		"a hook is inspected":           aHookIsInspected,
 		"a webhook is made and watched": aWebhookIsMadeAndWatched,
 		"a flood leaves inspect usable": aFloodLeavesInspectUsable,
+
+		"a dropped file is downloaded": aDroppedFileIsDownloaded,
+		"what passes is an age file":   whatPassesIsAnAgeFile,
+		"page to page":                 pageToPage,
+		"a wrong key opens nothing":    aWrongKeyOpensNothing,
+		"shared files are received":    sharedFilesAreReceived,
+		"a cut transfer goes on":       aCutTransferGoesOn,
 
 		"blocked WebSockets are done without":  blockedWebSocketsAreDoneWithout,
 		"held back streams are polled":         heldBackStreamsArePolled,
@@ -45,7 +52,7 @@ func TestPages(t *testing.T) {
 
 // pagesAreAccessible has axe-core look at every page, narrow and wide, light and
 // dark, and finds no page wider than the screen.
-func pagesAreAccessible(t *testing.T, b *browser) {
+func pagesAreAccessible(t *testing.T, b *chromium) {
 	axe, err := os.ReadFile(filepath.Join("..", "..", ".cache", "npm", "node_modules", "axe-core", "axe.min.js"))
 	if err != nil {
 		t.Fatalf("%v; .ci/npm.sh, which 'make test' calls, lays it there", err)

@@ -9,7 +9,8 @@ export function linkTo({ channel, key, name }) {
   const what = new URLSearchParams({ channel });
   if (key) what.set("key", key);
   if (name) what.set("name", name);
-  return `${location.origin}/drop#${what}`;
+  // Slashes need no escape there, and so it can be read.
+  return `${location.origin}/drop#${what.toString().replaceAll("%2F", "/")}`;
 }
 
 // readLink reads a link, or just a channel. What makes no sense is an error that

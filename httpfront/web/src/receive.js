@@ -6,6 +6,7 @@ import { credentials, pathOf } from "./channel.js";
 import { opened, proof, sha256 } from "/assets/age.js";
 
 const patience = 300_000; // ms to wait for a sender to come back
+const answerTime = 20_000; // ms to wait for an answer before the report is sent again
 const hookWord = /^[0-9A-Za-z-]+$/;
 
 // A Problem is an end with a reason for people.
@@ -43,6 +44,10 @@ class Receiving {
     this.kind = h.get("Patchwork-Kind") ?? "file";
     this.name = fileName(h.get("Content-Disposition"));
     this.report = h.get("Patchwork-Report") ?? "";
+    if (this.o.key && !this.sealed) {
+      first.body.cancel().catch(() => {});
+      throw new Problem("Somebody sent a file there that is not encrypted to the key in this link. It was not taken.");
+    }
     const version = h.get("Patchwork-Transfer");
     if (version === null) return this.plain(first);
     if (version !== "1" || !Number.isSafeInteger(this.size) || this.size < 0 || !hookWord.test(this.report)) {
@@ -178,7 +183,7 @@ class Receiving {
   ask() {
     return this.again(async () => {
       await this.say({ offset: this.n, attempt: this.attempt, proof: this.proof("have") }, patience);
-      return this.checked(await fetch(`/r/${this.mine.channel}?timeout=${patience / 1000}`, {
+      return this.checked(await fetch(`/r/${this.mine.channel}?timeout=${answerTime / 1000}`, {
         headers: { "X-Patch-Secret": this.mine.secret }, cache: "no-store", signal: this.o.signal,
       }));
     });

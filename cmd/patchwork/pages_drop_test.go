@@ -1,0 +1,307 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"filippo.io/age"
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/chromedp"
+)
+
+// noise writes a file of n random bytes.
+func noise(t *testing.T, name string, n int) (file string, text []byte) {
+	t.Helper()
+	text = make([]byte, n)
+	rand.Read(text) //nolint:errcheck // it never fails (crypto/rand)
+	file = filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file, text
+}
+
+// offers chooses a file and offers it on a channel.
+func (p *tab) offers(file, channel string, encrypt bool) {
+	p.t.Helper()
+	p.do(chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{file}))
+	p.shows("chosen", filepath.Base(file))
+	p.fill("send-channel", channel)
+	if !encrypt {
+		p.click("#encrypt")
+	}
+	p.click("#offer")
+	p.shows("send-state", "Offered.")
+}
+
+// saves has a tab keep what is downloaded in a folder, which it returns.
+func (p *tab) saves() string {
+	p.t.Helper()
+	dir := p.t.TempDir()
+	_, err := chromedp.CallBrowser(p.ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+		Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: dir,
+		BrowserContextID: chromedp.FromContext(p.ctx).BrowserContextID,
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return dir
+}
+
+// saved waits until a download is there, whole.
+func (p *tab) saved(file string, want []byte) {
+	p.t.Helper()
+	var got []byte
+	if !inTime(func() bool {
+		got, _ = os.ReadFile(file)
+		return bytes.Equal(got, want)
+	}) {
+		p.t.Fatalf("%s has %d bytes, and not the %d that were sent\n%s", file, len(got), len(want), p.state())
+	}
+}
+
+// command starts a patchwork client that talks to the relay, in a folder of its own.
+func (r *relay) command(t *testing.T, args ...string) (c *exec.Cmd, said *bytes.Buffer) {
+	t.Helper()
+	said = new(bytes.Buffer)
+	c = exec.CommandContext(t.Context(), "patchwork", args...)
+	c.Env = append(os.Environ(), "PATCHWORK_SERVER=http://"+r.http, "PATCHWORK_PASSPHRASE=correct horse")
+	c.Dir, c.Stderr = t.TempDir(), said
+	return c, said
+}
+
+// aDroppedFileIsDownloaded sends a file from the page to the command line, plain
+// and encrypted.
+func aDroppedFileIsDownloaded(t *testing.T, b *chromium) {
+	r, _ := pageRelay(t)
+	file, want := noise(t, "it's a näme.bin", 3<<20)
+	for _, encrypt := range []bool{false, true} {
+		p := b.open(t, "http://"+r.http+"/drop")
+		p.offers(file, "p/docs/plan", encrypt)
+		args := []string{"download", "docs/plan", "got.bin"}
+		if encrypt {
+			line := js[string](p, "document.getElementById('download-command').textContent")
+			link, ok := strings.CutPrefix(line, "patchwork download '")
+			link, closed := strings.CutSuffix(link, "'")
+			if !ok || !closed || strings.Contains(link, "'") {
+				t.Fatalf("the command is %q", line)
+			}
+			args = []string{"download", link, "got.bin"}
+			p.picture("drop-offered")
+		}
+		c, said := r.command(t, args...)
+		if err := c.Run(); err != nil {
+			t.Fatalf("download: %v\n%s", err, said)
+		}
+		got, err := os.ReadFile(filepath.Join(c.Dir, "got.bin"))
+		if err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("downloaded %d bytes of %d: %v", len(got), len(want), err)
+		}
+		p.shows("send-state", "Received by the other side: it's a näme.bin, 3.0 MiB.")
+	}
+}
+
+// whatPassesIsAnAgeFile looks at what the relay sees of an encrypted file.
+func whatPassesIsAnAgeFile(t *testing.T, b *chromium) {
+	r, _ := pageRelay(t)
+	file, want := noise(t, "secret-plan.txt", 200_000)
+	p := b.open(t, "http://"+r.http+"/drop")
+	p.offers(file, "p/sealed", true)
+	link, err := parseDropLink(js[string](p, "document.getElementById('link').textContent"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if link.channel != "p/sealed" || link.name != "secret-plan.txt" || link.key == nil {
+		t.Fatalf("the link says %+v", link)
+	}
+	res, err := http.Get("http://" + r.http + "/p/sealed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	sealed, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Header.Get(sealHeader) != "age" || res.Header.Get(sizeHeader) != "200000" || strings.Contains(fmt.Sprint(res.Header), "secret-plan") {
+		t.Errorf("the headers are %v", res.Header)
+	}
+	inside, err := age.Decrypt(bytes.NewReader(sealed), link.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(inside); err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("inside are %d bytes: %v", len(got), err)
+	}
+	p.shows("send-state", "Received by the other side")
+	if strings.Contains(r.logged(), link.key.String()) {
+		t.Error("the key is in the relay's log")
+	}
+}
+
+// pageToPage sends an encrypted file from one browser to another by its link.
+func pageToPage(t *testing.T, b *chromium) {
+	r, _ := pageRelay(t)
+	file, want := noise(t, "photo.jpg", 5<<20)
+	from := b.open(t, "http://"+r.http+"/drop")
+	from.offers(file, "p/pictures", true)
+	link := js[string](from, "document.getElementById('link').textContent")
+
+	to := b.open(t, strings.Replace(link, "photo.jpg", "..%2F..%2F.bashrc", 1))
+	dir := to.saves()
+	to.click("#take")
+	to.shows("receive-state", "Received _")
+	sum := sha256.Sum256(want)
+	to.shows("receive-state", fmt.Sprintf("5.0 MiB, SHA-256 %x, which the sender has not said.", sum))
+	name := js[string](to, "document.getElementById('save').download")
+	if strings.ContainsAny(name, `/\`) || strings.HasPrefix(name, ".") {
+		t.Errorf("the name of the file is %q", name)
+	}
+	to.saved(filepath.Join(dir, name), want)
+	from.shows("send-state", "Received by the other side")
+	from.do(chromedp.Navigate("about:blank")) // nothing is under way, so nothing asks
+}
+
+// aWrongKeyOpensNothing shows what damaged links and foreign files come to.
+func aWrongKeyOpensNothing(t *testing.T, b *chromium) {
+	r, _ := pageRelay(t)
+	file, _ := noise(t, "x.bin", 1000)
+	from := b.open(t, "http://"+r.http+"/drop")
+	from.offers(file, "p/wrong", true)
+	other, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := b.open(t, "http://"+r.http+"/drop#"+url.Values{"channel": {"p/wrong"}, "key": {other.String()}}.Encode())
+	p.click("#take")
+	p.shows("receive-state", "The key in this link is for another file.")
+
+	sent := make(chan error, 1)
+	go func() {
+		res, err := http.Post("http://"+r.http+"/p/plain", "text/plain", strings.NewReader("not encrypted"))
+		if err == nil {
+			res.Body.Close()
+		}
+		sent <- err
+	}()
+	p.fill("from", "http://"+r.http+"/drop#channel=p/plain&key="+other.String())
+	p.click("#take")
+	p.shows("receive-state", "not encrypted to the key in this link")
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+	for link, problem := range map[string]string{
+		"http://" + r.http + "/drop#channel=p/x&key=AGE-SECRET": "the key in this link is not whole",
+		"http://" + r.http + "/drop#key=x":                      "this link names no channel",
+		"https://other.example/drop#channel=p/x":                "this link leads to another relay",
+		"p/../x":                                                "cannot be part of a channel",
+	} {
+		p.fill("from", link)
+		p.click("#take")
+		p.until("document.getElementById('from').validationMessage.includes(" + quote(problem) + ")")
+	}
+}
+
+// sharedFilesAreReceived takes what 'patchwork share' sends, in each way it can,
+// and 'share' hears that it arrived whole.
+func sharedFilesAreReceived(t *testing.T, b *chromium) {
+	r, _ := pageRelay(t)
+	file, want := noise(t, "shared.bin", 2<<20)
+	for name, how := range map[string][]string{
+		"plain": {}, "passphrase": {"--encrypt"}, "link": {"--link"},
+	} {
+		c, said := r.command(t, append(append([]string{"share"}, how...), file, name)...)
+		out, err := c.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		p := b.open(t, "http://"+r.http+"/drop")
+		dir := p.saves()
+		from := name
+		if name == "link" {
+			line := make([]byte, 4096)
+			n, err := out.Read(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			from = strings.TrimSpace(string(line[:n]))
+		}
+		p.fill("from", from)
+		if name == "passphrase" {
+			p.click("#receive-title ~ form details summary")
+			p.fill("passphrase", "wrong")
+			p.click("#take")
+			p.shows("receive-state", "The passphrase is wrong")
+			p.fill("passphrase", "correct horse")
+		}
+		p.click("#take")
+		p.shows("receive-state", "as the sender says too.")
+		if err := c.Wait(); err != nil || !strings.Contains(said.String(), "confirmed by the receiver") {
+			t.Errorf("share: %v\n%s", err, said)
+		}
+		saved := js[string](p, "document.getElementById('save').download")
+		p.saved(filepath.Join(dir, saved), want)
+	}
+}
+
+// aCutTransferGoesOn breaks the connection of a download in the middle, once.
+func aCutTransferGoesOn(t *testing.T, b *chromium) {
+	r, _ := pageRelay(t)
+	file, want := noise(t, "long.bin", 8<<20)
+	var cut atomic.Bool
+	front := cutting(t, r, "/p/long", 3<<20, &cut)
+	c, said := r.command(t, "share", "--encrypt", file, "long")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := b.open(t, front+"/drop")
+	dir := p.saves()
+	p.fill("from", "p/long")
+	js[bool](p, "document.querySelector('#receive details').open = true")
+	p.fill("passphrase", "correct horse")
+	p.click("#take")
+	p.shows("receive-state", "as the sender says too.")
+	if err := c.Wait(); err != nil || !strings.Contains(said.String(), "confirmed by the receiver") {
+		t.Errorf("share: %v\n%s", err, said)
+	}
+	if !cut.Load() {
+		t.Error("nothing was cut: the test shows nothing")
+	}
+	p.saved(filepath.Join(dir, "long"), want)
+	p.forgive() // the browser notes the broken connection
+}
+
+// cutting is a proxy before a relay that breaks the first response from a path
+// after n bytes.
+func cutting(t *testing.T, r *relay, path string, n int64, done *atomic.Bool) string {
+	t.Helper()
+	return proxied(t, r, func(res *http.Response) error {
+		if res.Request.URL.Path == path && res.Request.Method == http.MethodGet && done.CompareAndSwap(false, true) {
+			res.Body = struct {
+				io.Reader
+				io.Closer
+			}{io.MultiReader(io.LimitReader(res.Body, n), broken{}), res.Body}
+		}
+		return nil
+	})
+}
+
+// broken is a connection that breaks.
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, context.Canceled }
