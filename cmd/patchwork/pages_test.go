@@ -27,6 +27,11 @@ func TestPages(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *chromium){
 		"everybody can use every page": pagesAreAccessible,
 
+		"the box does what it says":                theBoxDoesWhatItSays,
+		"a published page cannot be the site":      aPublishedPageCannotBeTheSite,
+		"pages explain themselves without scripts": pagesExplainThemselvesWithoutScripts,
+		"everything is reached by keyboard":        everythingIsReachedByKeyboard,
+
 		"two tabs and ssh chat":              twoTabsAndAnSSHClientChat,
 		"the terminal keeps still":           theTerminalKeepsStill,
 		"a flood leaves the terminal usable": aFloodLeavesTheTerminalUsable,
@@ -65,6 +70,7 @@ func pagesAreAccessible(t *testing.T, b *chromium) {
 				p.do(view(width, scheme), chromedp.Navigate("http://"+r.http+path))
 				p.until(ready)
 				p.picture(fmt.Sprintf("%s-%d-%s", strings.Trim(strings.ReplaceAll(path, "/", "-"), "-"), width, scheme))
+				p.nothingIsAskedOfOthers(path)
 				p.axe(string(axe), fmt.Sprintf("%s at %d px, %s", path, width, scheme))
 			}
 		}
