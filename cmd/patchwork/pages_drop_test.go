@@ -99,7 +99,7 @@ func aDroppedFileIsDownloaded(t *testing.T, b *chromium) {
 				t.Fatalf("the command is %q", line)
 			}
 			args = []string{"download", link, "got.bin"}
-			p.picture("drop-offered")
+			p.inBothSchemes("drop-offered")
 		}
 		c, said := r.command(t, args...)
 		if err := c.Run(); err != nil {

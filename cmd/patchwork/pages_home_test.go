@@ -45,8 +45,7 @@ func theBoxDoesWhatItSays(t *testing.T, b *chromium) {
 	other.click("#send")
 	other.until("[...document.querySelectorAll('#log .entry b')].at(-1).textContent === 'sent'")
 	p.shows("log", "through the pipe")
-	p.do(view(1280, "light"))
-	p.picture("home-box")
+	p.inBothSchemes("home-box")
 
 	p.click("#receive")
 	p.shows("log", "waiting for a message")

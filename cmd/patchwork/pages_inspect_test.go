@@ -75,11 +75,7 @@ func aHookIsInspected(t *testing.T, b *chromium) {
 	if js[bool](p, "!!document.querySelector('main img')") {
 		t.Error("a header's value has become an element")
 	}
-	p.do(view(1280, "light"))
-	p.picture("inspect-hook-1280-light")
-	p.do(view(360, "dark"))
-	p.picture("inspect-hook-360-dark")
-	p.do(view(1280, "light"))
+	p.inBothSchemes("inspect-hook")
 
 	// Newest first; the command that sends it again is what was sent.
 	js[bool](p, `globalThis.copied = "", navigator.clipboard.writeText = (text) => (copied = text, Promise.resolve()), true`)

@@ -74,7 +74,7 @@ func twoTabsAndAnSSHClientChat(t *testing.T, b *chromium) {
 	if n := js[int](alice, "("+screen+").split('hello from alice').length - 1"); n != 1 {
 		t.Errorf("alice sees her own line %d times, want once, as she typed it", n)
 	}
-	alice.picture("terminal-chat")
+	alice.inBothSchemes("terminal-chat")
 	if got := js[string](bob, "location.search"); got != "?topic=parlour&autoConnect=true" {
 		t.Errorf("the address to come back to is %q", got)
 	}

@@ -58,10 +58,6 @@ func TestPages(t *testing.T) {
 // pagesAreAccessible has axe-core look at every page, narrow and wide, light and
 // dark, and finds no page wider than the screen.
 func pagesAreAccessible(t *testing.T, b *chromium) {
-	axe, err := os.ReadFile(filepath.Join("..", "..", ".cache", "npm", "node_modules", "axe-core", "axe.min.js"))
-	if err != nil {
-		t.Fatalf("%v; .ci/npm.sh, which 'make test' calls, lays it there", err)
-	}
 	r, _ := pageRelay(t)
 	for path, ready := range everyPage {
 		p := b.open(t, "http://"+r.http+path)
@@ -71,16 +67,20 @@ func pagesAreAccessible(t *testing.T, b *chromium) {
 				p.until(ready)
 				p.picture(fmt.Sprintf("%s-%d-%s", strings.Trim(strings.ReplaceAll(path, "/", "-"), "-"), width, scheme))
 				p.nothingIsAskedOfOthers(path)
-				p.axe(string(axe), fmt.Sprintf("%s at %d px, %s", path, width, scheme))
+				p.axe(fmt.Sprintf("%s at %d px, %s", path, width, scheme))
 			}
 		}
 	}
 }
 
 // axe fails the test for each rule that the page, as it is now, breaks.
-func (p *tab) axe(source, where string) {
+func (p *tab) axe(where string) {
 	p.t.Helper()
-	js[bool](p, source+"\ntrue")
+	source, err := os.ReadFile(filepath.Join("..", "..", ".cache", "npm", "node_modules", "axe-core", "axe.min.js"))
+	if err != nil {
+		p.t.Fatalf("%v; .ci/npm.sh, which 'make test' calls, lays it there", err)
+	}
+	js[bool](p, string(source)+"\ntrue")
 	for _, v := range js[[]string](p, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(
 		(r) => r.violations.map((v) => v.id + ": " + v.help + "\n" + v.nodes.map((n) => n.html + "\n" + n.failureSummary).join("\n")))`) {
 		p.t.Errorf("%s: %s", where, v)
@@ -88,4 +88,18 @@ func (p *tab) axe(source, where string) {
 	if over := js[float64](p, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); over > 0 {
 		p.t.Errorf("%s: it is %v px wider than the screen", where, over)
 	}
+}
+
+// inBothSchemes looks at a page in use, wide and narrow, light and dark.
+func (p *tab) inBothSchemes(name string) {
+	p.t.Helper()
+	for _, width := range []int64{1280, 360} {
+		for _, scheme := range []string{"dark", "light"} {
+			p.do(view(width, scheme))
+			where := fmt.Sprintf("%s-%d-%s", name, width, scheme)
+			p.picture(where)
+			p.axe(where)
+		}
+	}
+	p.do(view(1280, "light"))
 }

@@ -12,6 +12,8 @@ const keptEach = 1 << 20; // bytes of one message
 const keptAll = 8 << 20; // bytes of all of them
 const aFrame = 20; // messages that are drawn in one frame
 
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23" });
+
 let link = null;
 let entries = []; // newest last
 let unfinished = new Map(); // those whose end has not come, by id
@@ -213,7 +215,7 @@ function shown(entry) {
   const type = header("Content-Type");
   if (type) about.push(type);
   if (!entry.end) about.push("still coming…");
-  const title = el("header", {}, el("h2", {}, what), el("time", { dateTime: entry.time.toISOString() }, entry.time.toLocaleTimeString([], { hour12: false, fractionalSecondDigits: 3 })), el("span", { className: "about" }, about.join(" · ")));
+  const title = el("header", {}, el("h2", {}, what), el("time", { dateTime: entry.time.toISOString() }, clock.format(entry.time)), el("span", { className: "about" }, about.join(" · ")));
   if (entry.cut) title.append(el("span", { className: "cut" }, "cut off: the rest never came"));
   const rows = Object.entries(entry.headers)
     .filter(([name]) => name !== "Patch-Method" && name !== "Patch-Uri")

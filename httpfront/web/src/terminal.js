@@ -197,9 +197,9 @@ function drawSome() {
 }
 
 // note writes a line of the page itself, which nothing that comes can look like
-// for long: it begins a line of its own, in the plain colours.
+// for long: it begins a line of its own, in a colour of its own.
 function note(text) {
-  draw(`${fresh()}\x1b[0;2m[${plain(text)}]\x1b[0m\n`);
+  draw(`${fresh()}\x1b[0;90m[${plain(text)}]\x1b[0m\n`);
 }
 
 function fresh() {
@@ -226,7 +226,7 @@ $("line").onsubmit = (e) => {
     $("state").textContent = "Not sent: there is no connection at the moment.";
     return;
   }
-  if (!$("replay").checked) draw(`${fresh()}\x1b[0;2m› ${plain(text)}\x1b[0m\n`);
+  if (!$("replay").checked) draw(`${fresh()}\x1b[0;36m› ${plain(text)}\x1b[0m\n`);
   if (text !== "") typed.push(text);
   if (typed.length > remembered) typed.shift();
   back = typed.length;
