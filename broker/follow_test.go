@@ -287,3 +287,25 @@ func TestEventsOfOneNextAreAboutOneWrite(t *testing.T) {
 		s.Close()
 	})
 }
+
+func TestWrittenAcknowledgesWithoutAskingForMore(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, b *Broker) {
+		s := subscribe(t, b, jobs, SubscribeOptions{Stay: true})
+		first := send(t.Context(), b, jobs, "a")
+		wantNext(t, s, "[a]")
+		second := send(t.Context(), b, jobs, "b")
+		s.Written()
+		if err := <-first; err != nil {
+			t.Errorf("the first: %v", err)
+		}
+		synctest.Wait()
+		s.Close()
+		next := subscribe(t, b, jobs, SubscribeOptions{Stay: true})
+		wantNext(t, next, "[b]")
+		next.Written()
+		if err := <-second; err != nil {
+			t.Errorf("the second: %v", err)
+		}
+		next.Close()
+	})
+}

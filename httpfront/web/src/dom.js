@@ -69,9 +69,10 @@ export function random(letters) {
   return Array.from(crypto.getRandomValues(new Uint8Array(letters)), (b) => alphabet[b % 32]).join("");
 }
 
-// yes reads a boolean of the page's query; the bare name counts as true.
+// yes reads a boolean of the page's query: it is true when it is there, unless it
+// says otherwise.
 export function yes(query, name) {
-  return ["", "1", "t", "true", "yes", "on"].includes((query.get(name) ?? "no").toLowerCase());
+  return query.has(name) && !["0", "f", "false", "no", "off"].includes(query.get(name).toLowerCase());
 }
 
 // save has the browser keep a blob as a file.

@@ -24,6 +24,7 @@ let held = 0; // bytes
 let total = 0; // messages since the beginning
 let gone = 0; // of them, those that are not kept any more
 let missed = 0; // of them, those that were never drawn
+let stale = []; // what is still shown of messages that are not kept, while paused
 
 copyable();
 $("watch").hidden = false;
@@ -39,12 +40,16 @@ $("pause").onclick = () => {
   paused = !paused;
   $("pause").setAttribute("aria-pressed", String(paused));
   $("pause").textContent = paused ? "Go on" : "Pause";
-  if (!paused) draw();
+  if (paused) return;
+  for (const node of stale) node.remove();
+  stale = [];
+  draw();
 };
 $("clear").onclick = () => {
   entries = [];
   unfinished = new Map();
   undrawn = new Set();
+  stale = [];
   held = total = gone = missed = 0;
   $("messages").replaceChildren();
   count();
@@ -146,7 +151,8 @@ function forget(entry) {
   held -= entry.kept;
   gone++;
   if (undrawn.delete(entry) && entry.node === null) missed++;
-  entry.node?.remove();
+  if (paused && entry.node) stale.push(entry.node);
+  else entry.node?.remove();
   unfinished.delete(entry.id);
 }
 

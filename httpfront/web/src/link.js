@@ -183,6 +183,7 @@ export class Link {
     let timer = setTimeout(() => dead.abort(), patience);
     let opened = false;
     let answered = false;
+    let beats = 0;
     try {
       const answer = await fetch(pathOf(this.#o.channel) + "?json=true", {
         headers: { ...credentials(this.#o.secret), Accept: "text/event-stream" },
@@ -194,7 +195,8 @@ export class Link {
       if (!(answer.headers.get("Content-Type") ?? "").startsWith("text/event-stream")) return { blocked: true };
       for await (const data of eventData(answer.body)) {
         clearTimeout(timer);
-        timer = setTimeout(() => dead.abort(), silence);
+        if (data === null) beats++;
+        if (beats > 1) timer = setTimeout(() => dead.abort(), silence); // the first says only that it is open
         if (!opened) this.#opened("events");
         opened = true;
         if (data !== null) this.#deliver(messageOf(data));
