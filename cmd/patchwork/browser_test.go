@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -53,15 +55,16 @@ type tab struct {
 	t   *testing.T
 	ctx context.Context
 
-	mu     sync.Mutex // guards what follows
-	errors []string   // that the browser has written to the console
+	mu      sync.Mutex       // guards what follows
+	errors  []string         // that the browser has written to the console
+	allowed []*regexp.Regexp // those of them that belong to what a test does
 }
 
 // step is something to do in a tab.
 type step = chromedp.Action[chromedp.Void]
 
 // open shows a page in a new tab. Its console has to be without errors when the
-// test ends, unless somebody forgives them.
+// test ends, but for those that belong to what it does.
 func (b *chromium) open(t *testing.T, url string, before ...step) *tab {
 	t.Helper()
 	ctx, _ := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
@@ -86,22 +89,37 @@ func (b *chromium) open(t *testing.T, url string, before ...step) *tab {
 	t.Cleanup(func() {
 		chromedp.Cancel(ctx) //nolint:errcheck // the browser's own end is looked at
 		hearing.Wait()
-		for _, e := range p.forgive() {
-			t.Errorf("console of %s: %s", url, e)
+		for _, e := range p.errors {
+			if !slices.ContainsFunc(p.allowed, func(allowed *regexp.Regexp) bool { return allowed.MatchString(e) }) {
+				t.Errorf("console of %s: %s", url, e)
+			}
 		}
 	})
 	p.do(append(before, chromedp.Navigate(url))...)
 	return p
 }
 
-// forgive returns the errors of the console so far, and forgets them: a test calls
-// it where they belong to what it does.
-func (p *tab) forgive() []string {
+// notes waits until the browser has written an error that matches to the console.
+// This and others like it belong to what the test does.
+func (p *tab) notes(pattern string) {
+	p.t.Helper()
+	match := p.may(pattern)
+	if !inTime(func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return slices.ContainsFunc(p.errors, match.MatchString)
+	}) {
+		p.t.Fatalf("the console never had %q\n%s", pattern, p.state())
+	}
+}
+
+// may allows errors in the console that match.
+func (p *tab) may(pattern string) *regexp.Regexp {
+	match := regexp.MustCompile(pattern)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	e := p.errors
-	p.errors = nil
-	return e
+	p.allowed = append(p.allowed, match)
+	return match
 }
 
 func (p *tab) do(steps ...step) {

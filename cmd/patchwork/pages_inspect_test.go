@@ -55,7 +55,7 @@ func aHookIsInspected(t *testing.T, b *chromium) {
 	}
 	p.fill("secret", "wrong\r")
 	p.shows("state", "this needs the channel's secret")
-	p.forgive() // the browser notes the 401
+	p.notes("status of 401")
 	p.fill("secret", secret+"\r")
 	p.shows("state", "Watching.")
 
@@ -112,6 +112,21 @@ func aWebhookIsMadeAndWatched(t *testing.T, b *chromium) {
 	p.shows("state", "Not watching any more.")
 	p.click("#clear")
 	p.until("document.getElementById('messages').childElementCount === 0")
+
+	// To look at a request/response channel would take requests from it.
+	p.fill("channel", "p/res/api\r")
+	p.shows("state", "A request/response channel cannot be watched")
+	if n, err := peek("http://"+r.http+"/p/res/api", "Consumers"); err != nil || n != 0 {
+		t.Errorf("%d wait there for requests, %v", n, err)
+	}
+	p = b.open(t, "http://"+r.http+"/inspect/p/%3Cimg%20src=x%20onerror=alert(1)%3E")
+	p.click("#go")
+	p.shows("state", "Watching.")
+	broadcast(t, r, "%3Cimg%20src=x%20onerror=alert(1)%3E", "named like markup")
+	p.shows("messages", "named like markup")
+	if js[bool](p, "!!document.querySelector('main img')") {
+		t.Error("a channel's name has become an element")
+	}
 }
 
 // aFloodLeavesInspectUsable is the terminal's flood, for the page that keeps what

@@ -168,7 +168,7 @@ func (p *tab) floods(r *relay, channel string) {
 	broadcast(p.t, r, channel, strings.Repeat("0123456789abcdef", 10<<20/16)+"\n")
 	broadcast(p.t, r, channel, "the very last\n")
 	p.until(`document.body.textContent.includes("the very last") || (` + screen + `).includes("the very last")`)
-	if longest := js[float64](p, "longest"); longest > 1000 {
+	if longest := js[float64](p, "longest"); longest > 1500 {
 		p.t.Errorf("the page did not answer for %.0f ms", longest)
 	}
 	js[bool](p, "globalThis.gc?.(), true")

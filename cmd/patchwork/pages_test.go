@@ -42,6 +42,7 @@ func TestPages(t *testing.T) {
 
 		"a dropped file is downloaded": aDroppedFileIsDownloaded,
 		"what passes is an age file":   whatPassesIsAnAgeFile,
+		"a file is received to disk":   aFileIsReceivedToDisk,
 		"page to page":                 pageToPage,
 		"a wrong key opens nothing":    aWrongKeyOpensNothing,
 		"shared files are received":    sharedFilesAreReceived,

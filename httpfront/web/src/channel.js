@@ -38,12 +38,19 @@ export function pathOf(name) {
   }
 }
 
+// isCall tells whether a channel is an end of a request/response channel. To look at
+// one takes a request or makes one.
+export function isCall(name) {
+  const segments = name.split("/");
+  return ["req", "res"].includes(segments[segments[0] === "u" ? 2 : 1]);
+}
+
 // quoted writes a word for a shell.
 export function quoted(word) {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : "'" + word.replaceAll("'", "'\\''") + "'";
 }
 
-// words are the headers of a request with these credentials. The secret of a hook
+// credentials are the headers of a request with these credentials. The secret of a hook
 // and the token of a user go the same way.
 export function credentials(secret) {
   return secret ? { Authorization: "Bearer " + secret } : {};

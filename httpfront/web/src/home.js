@@ -68,7 +68,7 @@ async function send(channel) {
   const text = $("message").value;
   if (mode() === "pipe" && link === null) await follow(channel);
   if (mode() === "pipe") {
-    if (link.send(text)) say("sent", "through the pipe", text);
+    if (link?.send(text)) say("sent", "through the pipe", text);
     else say("failed", "The pipe is not open yet. Send it again in a moment.");
     return;
   }

@@ -3,7 +3,7 @@
 // polling. It makes the connection anew when it breaks, until it is closed.
 
 import { random } from "./dom.js";
-import { credentials, pathOf } from "./channel.js";
+import { credentials, isCall, pathOf } from "./channel.js";
 import { eventData, lines, messageOf } from "./events.js";
 
 const patience = 6_000; // ms for the first sign of life of a connection
@@ -77,7 +77,7 @@ export class Link {
       });
       if (!answer.ok) throw new Error((await answer.text()).trim());
     } catch (err) {
-      if (!this.#stop.signal.aborted) this.#say(waiting, "Something was not sent: " + err.message);
+      if (!this.#stop.signal.aborted) this.#say(open, "Something was not sent: " + err.message);
     }
   }
 
@@ -87,6 +87,12 @@ export class Link {
 
   async #run() {
     let failures = 0;
+    await null; // whoever made the link is to have it before the first word
+    if (isCall(this.#o.channel)) {
+      this.#stop.abort();
+      this.#say(refused, "A request/response channel cannot be watched: it would take requests, or make them.");
+      return;
+    }
     this.#say(connecting, "Connecting…");
     while (!this.#stop.signal.aborted) {
       this.#attempt = new AbortController();
@@ -238,11 +244,12 @@ export class Link {
       opened = true;
     };
     const windows = new Set();
+    const ended = new Promise((done) => over.signal.addEventListener("abort", done, { once: true }));
     while (!signal.aborted && !over.signal.aborted) {
       const self = one({}).catch(() => over.abort());
       windows.add(self);
       self.finally(() => windows.delete(self));
-      await Promise.race([this.#pause(windowEvery), new Promise((done) => over.signal.addEventListener("abort", done))]);
+      await Promise.race([this.#pause(windowEvery), ended]);
     }
     await Promise.all(windows);
     return { ...end, opened };

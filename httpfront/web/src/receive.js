@@ -40,7 +40,7 @@ class Receiving {
     const h = first.headers;
     this.sealed = h.has("Patchwork-Seal");
     const said = h.get("Patchwork-Size") ?? (this.sealed ? null : h.get("Content-Length"));
-    this.size = said === null ? null : Number(said);
+    this.size = /^\d{1,15}$/.test(said ?? "") ? Number(said) : null;
     this.kind = h.get("Patchwork-Kind") ?? "file";
     this.name = fileName(h.get("Content-Disposition"));
     this.report = h.get("Patchwork-Report") ?? "";
@@ -50,7 +50,7 @@ class Receiving {
     }
     const version = h.get("Patchwork-Transfer");
     if (version === null) return this.plain(first);
-    if (version !== "1" || !Number.isSafeInteger(this.size) || this.size < 0 || !hookWord.test(this.report)) {
+    if (version !== "1" || this.size === null || !hookWord.test(this.report)) {
       throw new Problem("the sender is of another version");
     }
     this.mine = await this.again(() => this.json("/r"));

@@ -45,6 +45,7 @@ async function join() {
   for (const input of $("connect").querySelectorAll("input")) input.disabled = true;
   $("go").textContent = "Disconnect";
   const replay = $("replay").checked;
+  let first = true;
   link = new Link({
     channel,
     replay,
@@ -61,7 +62,8 @@ async function join() {
       $("state").textContent = text;
       $("state").dataset.state = state;
       $("say").disabled = state !== open;
-      if (state === open) {
+      if (state === open && first) {
+        first = false;
         ($("keys").checked ? term : $("text")).focus({ preventScroll: true });
         ($("keys").checked ? $("terminal") : $("line")).scrollIntoView({ block: "nearest" });
       }
