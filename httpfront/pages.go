@@ -16,11 +16,12 @@ type SSHDoor = web.SSH
 // page makes the handler of a page.
 func page(p web.Page) func(*Server, *response, *http.Request) error {
 	return func(s *Server, w *response, r *http.Request) error {
-		html, policy, err := web.Render(p, s.facts(r))
+		f := s.facts(r)
+		html, policy, err := web.Render(p, f)
 		if err != nil {
 			return err
 		}
-		return s.servePage(w, r, html, policy)
+		return s.servePage(w, r, f, html, policy)
 	}
 }
 
@@ -49,19 +50,20 @@ func (s *Server) inspect(w *response, r *http.Request, _ string) error {
 
 // manual serves /docs and its pages.
 func (s *Server) manual(w *response, r *http.Request, rest string) error {
-	html, policy, ok, err := web.Manual(rest, s.facts(r))
+	f := s.facts(r)
+	html, policy, ok, err := web.Manual(rest, f)
 	if err != nil {
 		return err
 	}
 	if !ok {
 		return errorf(http.StatusNotFound, "there is no such page in the manual; /docs lists them")
 	}
-	return s.servePage(w, r, html, policy)
+	return s.servePage(w, r, f, html, policy)
 }
 
 // servePage answers with a page that nobody may frame, keep, or take the address
 // of from.
-func (s *Server) servePage(w *response, r *http.Request, html []byte, policy string) error {
+func (s *Server) servePage(w *response, r *http.Request, f web.Facts, html []byte, policy string) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return notAllowed("GET, HEAD")
 	}
@@ -72,7 +74,9 @@ func (s *Server) servePage(w *response, r *http.Request, html []byte, policy str
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
 	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	if f.Secure() { // else browsers ignore it, and complain
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	}
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
 	h.Set("Cache-Control", "no-store") // it has a nonce, and names the host it was asked by

@@ -73,7 +73,7 @@ func TestAPageSaysHowThisRelayIsReached(t *testing.T) {
 }
 
 func TestPagesAreServedSoThatNothingElseRunsInThem(t *testing.T) {
-	r := start(t)
+	r := start(t, func(c *httpfront.Config) { c.PublicURL = "https://relay.example" })
 	nonces := map[string]bool{}
 	for _, path := range []string{"/", "/terminal", "/inspect", "/inspect/r/%3Cscript%3E", "/inspect/../x", "/drop", "/docs", "/docs/http"} {
 		a := r.get(path, "Accept", asksHTML)

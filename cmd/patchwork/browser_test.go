@@ -23,6 +23,11 @@ import (
 // tab of it has its own storage.
 type chromium struct{ ctx context.Context }
 
+// farName is this machine under a name that browsers do not know as theirs: what
+// comes from there without TLS is no secure context (W3C, Secure Contexts), and has
+// no clipboard and no WebCrypto.
+const farName = "relay.test"
+
 // startBrowser runs Chromium until the test ends.
 func startBrowser(t *testing.T) *chromium {
 	t.Helper()
@@ -34,6 +39,7 @@ func startBrowser(t *testing.T) *chromium {
 		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()),
 		// As root there is no sandbox. The rest keeps it from asking the world.
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("host-resolver-rules", "MAP "+farName+" 127.0.0.1"),
 	)
 	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(end)

@@ -60,11 +60,13 @@ func TestPages(t *testing.T) {
 // dark, and finds no page wider than the screen.
 func pagesAreAccessible(t *testing.T, b *chromium) {
 	r, _ := pageRelay(t)
+	_, port, _ := strings.Cut(r.http, ":")
+	site := "http://" + farName + ":" + port
 	for path, ready := range everyPage {
-		p := b.open(t, "http://"+r.http+path)
+		p := b.open(t, site+path)
 		for _, width := range []int64{360, 1280} {
 			for _, scheme := range []string{"light", "dark"} {
-				p.do(view(width, scheme), chromedp.Navigate("http://"+r.http+path))
+				p.do(view(width, scheme), chromedp.Navigate(site+path))
 				p.until(ready)
 				p.picture(fmt.Sprintf("%s-%d-%s", strings.Trim(strings.ReplaceAll(path, "/", "-"), "-"), width, scheme))
 				p.nothingIsAskedOfOthers(path)

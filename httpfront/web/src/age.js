@@ -2,10 +2,15 @@
 
 import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { ScryptIdentity, X25519Identity } from "age-encryption/recipients";
+import { forceWebCryptoOff } from "age-encryption/x25519";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 
 export { sha256 };
+
+// A page that did not come by https, or from this machine, has no WebCrypto, which
+// the package does not expect. It has the same in JavaScript.
+if (!globalThis.crypto.subtle) forceWebCryptoOff(true);
 
 // newKey makes an identity for one file, as text.
 export function newKey() {

@@ -50,7 +50,6 @@ function left(shown, kept, length) {
 function textOf(bytes, more) {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: more });
-    // eslint-disable-next-line no-control-regex -- text has none of these
     return /[\u0000-\u0008\u000e-\u001a\u001c-\u001f]/.test(text) ? null : text;
   } catch {
     return null;

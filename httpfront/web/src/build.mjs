@@ -18,9 +18,12 @@ const result = await build({
   entryPoints: ["home.js", "docs.js", "terminal.js", "inspect.js", "drop.js", "receive.js", "xterm.js", "age.js"],
   external: ["/assets/*"],
   nodePaths: [modules],
-  // The package does not export the identities by themselves; age.js says why it
-  // needs them.
-  alias: { "age-encryption/recipients": join(modules, "age-encryption/dist/recipients.js") },
+  // The package does not export these parts by themselves; age.js says why it needs
+  // them.
+  alias: {
+    "age-encryption/recipients": join(modules, "age-encryption/dist/recipients.js"),
+    "age-encryption/x25519": join(modules, "age-encryption/dist/x25519.js"),
+  },
   bundle: true,
   minify: true,
   format: "esm",

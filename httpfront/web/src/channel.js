@@ -23,7 +23,6 @@ function checked(name) {
   const rest = name.slice(name.indexOf("/") + 1);
   if (rest === "") throw new Error("say which channel");
   if (rest.split("/").some((s) => s === "." || s === "..")) throw new Error("“.” and “..” cannot be part of a channel’s name");
-  // eslint-disable-next-line no-control-regex -- these are what it is about
   if (/[\u0000-\u001f\u007f]/.test(name)) throw new Error("a channel’s name has no control characters");
   pathOf(name);
   return name;

@@ -42,7 +42,7 @@ function side(name) {
         await what(mine.signal);
       } catch (err) {
         if (mine.signal.aborted) this.say("closed", "Stopped.");
-        else this.say("failed", err instanceof TypeError ? "The relay does not answer. Try again." : err.message);
+        else this.say("failed", err instanceof TypeError ? `The relay does not answer (${err.message}). Try again.` : err.message);
       } finally {
         leaving(-1);
         if (stop === mine) {
@@ -275,7 +275,7 @@ function said(got, name) {
 
 // fileName makes a name for a file of whatever the sender said.
 function fileName(text) {
-  // eslint-disable-next-line no-control-regex -- they are what is taken out
+  // Control characters, what file systems keep for themselves, and what turns text around.
   const name = text.replace(/[\u0000-\u001f\u007f/\\:*?"<>|\u202a-\u202e\u2066-\u2069]/g, "_").replace(/^\.+/, "_").slice(0, 200);
   return name || "file";
 }

@@ -210,7 +210,6 @@ function fresh() {
 
 // plain is text without what a terminal takes for orders.
 function plain(text) {
-  // eslint-disable-next-line no-control-regex -- these are the orders
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }
 
