@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"html/template"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 
@@ -26,7 +27,11 @@ type document struct {
 	source string
 }
 
-// documents are the manual's pages by their file names.
+// reading is the order in which people want to read; pages that it does not name
+// come last.
+var reading = []string{"http", "ssh", "cli", "files", "web", "users", "tunnels"}
+
+// documents are the manual's pages in the order of reading.
 var documents = sync.OnceValue(func() []*document {
 	names, err := fs.Glob(docs.Files, "*.md")
 	if err != nil {
@@ -43,6 +48,13 @@ var documents = sync.OnceValue(func() []*document {
 			Name: strings.TrimSuffix(name, ".md"), Title: strings.TrimPrefix(first, "# "), source: string(source),
 		})
 	}
+	place := func(d *document) int {
+		if i := slices.Index(reading, d.Name); i >= 0 {
+			return i
+		}
+		return len(reading)
+	}
+	slices.SortStableFunc(all, func(a, b *document) int { return place(a) - place(b) })
 	return all
 })
 
