@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -245,6 +246,27 @@ func aWrongKeyOpensNothing(t *testing.T, b *chromium) {
 	}
 }
 
+// share starts 'patchwork share', and returns the link that it prints with --link.
+func (r *relay) share(t *testing.T, args ...string) (c *exec.Cmd, said *bytes.Buffer, link string) {
+	t.Helper()
+	c, said = r.command(t, append([]string{"share"}, args...)...)
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if args[0] == "--link" {
+		line, err := bufio.NewReader(out).ReadString('\n')
+		if err != nil {
+			t.Fatalf("share --link: %v\n%s", err, said)
+		}
+		link = strings.TrimSpace(line)
+	}
+	return c, said, link
+}
+
 // sharedFilesAreReceived takes what 'patchwork share' sends, in each way it can,
 // and 'share' hears that it arrived whole.
 func sharedFilesAreReceived(t *testing.T, b *chromium) {
@@ -253,24 +275,12 @@ func sharedFilesAreReceived(t *testing.T, b *chromium) {
 	for name, how := range map[string][]string{
 		"plain": {}, "passphrase": {"--encrypt"}, "link": {"--link"},
 	} {
-		c, said := r.command(t, append(append([]string{"share"}, how...), file, name)...)
-		out, err := c.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
+		c, said, link := r.share(t, append(how, file, name)...)
 		p := b.open(t, "http://"+r.http+"/drop")
 		dir := p.saves()
 		from := name
 		if name == "link" {
-			line := make([]byte, 4096)
-			n, err := out.Read(line)
-			if err != nil {
-				t.Fatal(err)
-			}
-			from = strings.TrimSpace(string(line[:n]))
+			from = link
 		}
 		p.fill("from", from)
 		if name == "passphrase" {
@@ -296,15 +306,9 @@ func aCutTransferGoesOn(t *testing.T, b *chromium) {
 	file, want := noise(t, "long.bin", 8<<20)
 	var cut atomic.Bool
 	front := cutting(t, r, "/p/long", 3<<20, &cut)
-	c, said := r.command(t, "share", "--encrypt", file, "long")
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	p := b.open(t, front+"/drop")
+	c, said, link := r.share(t, "--link", file, "long")
+	p := b.open(t, strings.Replace(link, "http://"+r.http, front, 1))
 	dir := p.saves()
-	p.fill("from", "p/long")
-	js[bool](p, "document.querySelector('#receive details').open = true")
-	p.fill("passphrase", "correct horse")
 	p.click("#take")
 	p.shows("receive-state", "as the sender says too.")
 	if err := c.Wait(); err != nil || !strings.Contains(said.String(), "confirmed by the receiver") {
@@ -313,7 +317,7 @@ func aCutTransferGoesOn(t *testing.T, b *chromium) {
 	if !cut.Load() {
 		t.Error("nothing was cut: the test shows nothing")
 	}
-	p.saved(filepath.Join(dir, "long"), want)
+	p.saved(filepath.Join(dir, "long.bin"), want)
 	p.notes("ERR_|Failed to load")
 }
 
