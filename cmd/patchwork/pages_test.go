@@ -50,6 +50,7 @@ func TestPages(t *testing.T) {
 
 		"blocked WebSockets are done without":  blockedWebSocketsAreDoneWithout,
 		"held back streams are polled":         heldBackStreamsArePolled,
+		"nginx as it comes is no hindrance":    nginxAsItComesIsNoHindrance,
 		"a relay that restarts is found again": aRelayThatRestartsIsFoundAgain,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b) })

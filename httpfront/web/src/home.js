@@ -3,6 +3,7 @@
 import { $, copyable, el, random, size } from "./dom.js";
 import { channelOf, pathOf, quoted } from "./channel.js";
 import { Link, open, refused } from "./link.js";
+import { refusal } from "./refusal.js";
 
 const shown = 100; // entries of the log
 const shownText = 2_000; // characters of a message in it
@@ -76,7 +77,7 @@ async function send(channel) {
   const entry = say("sending", broadcast ? "to everybody" : "waiting for a receiver…", text);
   await request(entry, async (signal) => {
     const answer = await fetch(pathOf(channel) + (broadcast ? "?pubsub=true" : ""), { method: "POST", body: text, signal, headers: { "Content-Type": "text/plain; charset=utf-8" } });
-    if (!answer.ok) throw new Error((await answer.text()).trim());
+    if (!answer.ok) throw new Error(await refusal(answer));
     const n = Number(answer.headers.get("Patch-Delivered"));
     entry.become("sent", broadcast ? (n === 0 ? "nobody was there" : `to ${n === 1 ? "1 receiver" : n + " receivers"}`) : "received by the other side");
   });
@@ -86,7 +87,7 @@ async function receive(channel) {
   const entry = say("receiving", "waiting for a message…");
   await request(entry, async (signal) => {
     const answer = await fetch(pathOf(channel), { signal, cache: "no-store" });
-    if (!answer.ok) throw new Error((await answer.text()).trim());
+    if (!answer.ok) throw new Error(await refusal(answer));
     const { text, bytes, more } = await beginning(answer.body);
     entry.become("received", size(bytes) + (more ? " and more, which was left out; use curl for long messages" : ""), text);
   });

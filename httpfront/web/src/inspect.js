@@ -4,6 +4,7 @@
 import { $, copyButton, copyable, el, save, size } from "./dom.js";
 import { channelOf, pathOf } from "./channel.js";
 import { Link, closed, open, refused } from "./link.js";
+import { refusal } from "./refusal.js";
 import { asCurl } from "./curl.js";
 import { joined, shownBody } from "./body.js";
 
@@ -75,7 +76,7 @@ function state(name, text) {
 async function make() {
   if (link) leave();
   const answer = await fetch("/r", { cache: "no-store" });
-  if (!answer.ok) throw new Error((await answer.text()).trim());
+  if (!answer.ok) throw new Error(await refusal(answer));
   const { channel, secret } = await answer.json();
   $("channel").value = "r/" + channel;
   $("secret").value = secret;

@@ -4,6 +4,7 @@
 
 import { random } from "./dom.js";
 import { credentials, isCall, pathOf } from "./channel.js";
+import { refusal } from "./refusal.js";
 import { eventData, lines, messageOf } from "./events.js";
 
 const patience = 6_000; // ms for the first sign of life of a connection
@@ -75,7 +76,7 @@ export class Link {
         body: data,
         signal: this.#stop.signal,
       });
-      if (!answer.ok) throw new Error((await answer.text()).trim());
+      if (!answer.ok) throw new Error(await refusal(answer));
     } catch (err) {
       if (!this.#stop.signal.aborted) this.#say(open, "Something was not sent: " + err.message);
     }
@@ -178,7 +179,7 @@ export class Link {
     try {
       const answer = await fetch(pathOf(this.#o.channel), { method: "HEAD", headers: credentials(this.#o.secret), signal: AbortSignal.any([signal, AbortSignal.timeout(patience)]) });
       if (answer.ok) return { blocked: true };
-      return judge(answer, "");
+      return judge(answer);
     } catch {
       return {};
     }
@@ -265,6 +266,5 @@ export class Link {
 async function judge(answer) {
   const again = [408, 429, 500, 502, 503, 504].includes(answer.status);
   if (again) return { after: 1000 * (Number(answer.headers.get("Retry-After")) || 0) };
-  const text = (await answer.text().catch(() => "")).trim();
-  return { refused: text || `The relay refuses this channel (${answer.status}).` };
+  return { refused: await refusal(answer) };
 }

@@ -3,6 +3,7 @@
 // then is in docs/files.md, "What is on the wire".
 
 import { credentials, pathOf } from "./channel.js";
+import { refusal } from "./refusal.js";
 import { opened, proof, sha256 } from "/assets/age.js";
 
 const patience = 300_000; // ms to wait for a sender to come back
@@ -36,7 +37,7 @@ class Receiving {
     const { channel, secret, signal } = this.o;
     this.o.onState("Waiting for the sender…");
     const first = await fetch(pathOf(channel), { headers: credentials(secret), cache: "no-store", signal });
-    if (!first.ok) throw new Problem((await first.text()).trim() || `the relay refuses (${first.status})`);
+    if (!first.ok) throw new Problem(await refusal(first));
     const h = first.headers;
     this.sealed = h.has("Patchwork-Seal");
     const said = h.get("Patchwork-Size") ?? (this.sealed ? null : h.get("Content-Length"));
@@ -202,7 +203,7 @@ class Receiving {
 
   async checked(answer) {
     if (answer.ok) return answer;
-    const text = (await answer.text()).trim();
+    const text = await refusal(answer);
     if ([408, 410, 429, 502, 503, 504].includes(answer.status)) throw new Passing(text);
     throw new Problem(text);
   }
