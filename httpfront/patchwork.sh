@@ -52,7 +52,7 @@ temp=
 part=
 clean() {
 	if [ -n "$temp" ]; then rm -rf "$temp"; fi
-	if [ -n "$part" ] && [ ! -s "$part" ]; then rm -f "$part"; fi
+	if [ -n "$part" ] && [ ! -s "$part" ]; then rm -f -- "$part"; fi
 }
 trap clean EXIT
 trap 'clean; trap - EXIT; exit 130' INT
@@ -80,8 +80,18 @@ settings() {
 	} >"$temp/settings"
 }
 
-# address CHANNEL: the URL of a channel.
-address() { printf '%s/%s/%s' "$server" "$space" "$(escaped "$1")"; }
+# address CHANNEL: the URL of a channel. It ends in no slash: to one that does, curl
+# adds the name of the file that it sends.
+address() {
+	name=$1
+	while :; do
+		case $name in
+		*/) name=${name%/} ;;
+		*) break ;;
+		esac
+	done
+	printf '%s/%s/%s' "$server" "$space" "$(escaped "$name")"
+}
 
 # judge CURL_EXIT STATUS ANSWER_FILE: ends the program when a request failed.
 judge() {
@@ -242,8 +252,18 @@ listen() {
 	told=
 	settings
 	while :; do
-		got "$url" -o "$temp/message"
+		# 1 MiB in blocks of 512 bytes: a message that is shown is held whole.
+		(
+			trap '' XFSZ
+			ulimit -f 2048
+			got "$url" -o "$temp/message"
+			printf '%s:%s' "$code" "$status" >"$temp/how"
+		)
+		how=$(cat "$temp/how" 2>/dev/null)
+		code=${how%%:*}
+		status=${how#*:}
 		case $code:$status in
+		23:2*) say "left out a message that is longer than 1 MiB" ;;
 		0:2*)
 			wait=1
 			told=up
@@ -304,10 +324,11 @@ download() {
 	size=$(sed -n 's/^[Pp]atchwork-[Ss]ize: *\([0-9]*\).*/\1/p' "$temp/head")
 	if grep -qi '^Patchwork-Seal:' "$temp/head"; then
 		say "$output is encrypted; 'age -d' opens it"
-	elif [ -n "$size" ] && [ "$size" -ne "$(wc -c <"$part")" ]; then
+	elif [ -n "$size" ] && [ "$size" != "$(wc -c <"$part" | tr -d ' ')" ]; then
 		fail "$part has not the size that its sender says; download it again"
 	fi
 	mv -f -- "$part" "$output" || fail "$part cannot be renamed"
+	part=
 }
 
 command=${1-help}

@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -108,13 +109,17 @@ func TestCGIHeadersOfAnOutput(t *testing.T) {
 		{output: "content-type: text/x\r\nX-A: 1\r\nX-A: 2\r\n\r\nbody", header: map[string][]string{"Content-Type": {"text/x"}, "Patch-H-X-A": {"1", "2"}}, rest: "body"},
 		{output: "Location: /x\n\n", header: map[string][]string{"Patch-H-Location": {"/x"}, "Patch-Status": {"302"}}},
 		{output: "Note: a text\n\nthat looks like it\n", rest: "Note: a text\n\nthat looks like it\n"},
+		{output: "X\rY: 1\n\nbody", rest: "X\rY: 1\n\nbody"},
 		{output: "Status: 200\nno end", rest: "Status: 200\nno end"},
 		{output: "\nbody", rest: "\nbody"},
 		{output: "Status: 200\nbad name: x\n\n", rest: "Status: 200\nbad name: x\n\n"},
 		{output: strings.Repeat("A", 2*maxCGI), rest: strings.Repeat("A", 2*maxCGI)},
 	} {
 		a := newAnswerBody(iotestOneByte{strings.NewReader(test.output)}, func() error { return nil })
-		header, begun := a.head()
+		header, begun, err := a.head()
+		if err != nil {
+			t.Errorf("%.60q: %v", test.output, err)
+		}
 		rest, err := io.ReadAll(a)
 		if begun == test.notBody || err != nil || string(rest) != test.rest {
 			t.Errorf("%.60q: begun %v, rest %.60q, %v", test.output, begun, rest, err)
@@ -151,7 +156,7 @@ func TestUnpackStaysInItsDirectory(t *testing.T) {
 			}
 			w.Close()
 			dir := t.TempDir()
-			err := unpack(&archive, filepath.Join(dir, "in"))
+			_, err := unpack(&archive, filepath.Join(dir, "in"), int64(archive.Len()))
 			if inside := name == "dots" || name == "absolute"; (err == nil) != inside { // what is left of such a name is inside
 				t.Errorf("error %v", err)
 			}
@@ -159,6 +164,33 @@ func TestUnpackStaysInItsDirectory(t *testing.T) {
 				t.Errorf("outside of the directory: %q", found)
 			}
 		})
+	}
+}
+
+// A sparse entry of PAX format 1.0 is a few bytes that stand for many.
+func TestUnpackWritesNoMoreThanCame(t *testing.T) {
+	block := func(text string) string { return text + strings.Repeat("\x00", 512-len(text)) }
+	header := func(name string, size int, kind byte) string {
+		h := []byte(block(name))
+		copy(h[100:], fmt.Sprintf("0000644\x000000000\x000000000\x00%011o\x0000000000000\x00        %cxxxx", size, kind))
+		copy(h[157:], strings.Repeat("\x00", 100))
+		copy(h[257:], "ustar\x0000")
+		sum := 0
+		for _, b := range h {
+			sum += int(b)
+		}
+		copy(h[148:], fmt.Sprintf("%06o\x00 ", sum))
+		return string(h)
+	}
+	records := "22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n26 GNU.sparse.name=d/hole\n34 GNU.sparse.realsize=3000000000\n"
+	bomb := header("d/pax", len(records), 'x') + block(records) + header("d/hole", 512, '0') + block("1\n3000000000\n0\n") + block("") + block("")
+	dir := filepath.Join(t.TempDir(), "in")
+	_, err := unpack(strings.NewReader(bomb), dir, int64(len(bomb)))
+	if err == nil || !strings.Contains(err.Error(), "longer than what came") {
+		t.Errorf("error %v", err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "hole")); err == nil {
+		t.Errorf("a file of %d bytes", info.Size())
 	}
 }
 

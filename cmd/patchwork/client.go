@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/net/http/httpguts"
 )
 
 // exitInterrupted is the exit code of a client that was told to stop, as shells
@@ -28,9 +30,10 @@ var errInterrupted = errors.New("interrupted")
 // A client is what the commands that talk to a relay have in common.
 type client struct {
 	base   *url.URL
-	space  string // p, h, r or u: where channels are looked for
-	secret string // of a hook
-	token  string // of a user
+	basic  *url.Userinfo // of the address, for a proxy that asks for it; sent where no token is
+	space  string        // p, h, r or u: where channels are looked for
+	secret string        // of a hook
+	token  string        // of a user
 	http   *http.Client
 	stdin  io.Reader
 	stdout io.Writer
@@ -46,13 +49,29 @@ func clientAction(do func(*cli.Context, *client) error) cli.ActionFunc {
 			return err
 		}
 		defer cl.http.CloseIdleConnections()
-		err = do(c, cl)
+		log.SetOutput(io.Discard) // net/http writes there what the user gets as an error
+		done := make(chan error, 1)
+		go func() { done <- do(c, cl) }()
+		select {
+		case err = <-done:
+		case <-c.Context.Done():
+			// The process ends with this function, so whoever does not look up from
+			// a file or a pipe that takes long is left behind.
+			select {
+			case err = <-done:
+			case <-time.After(stopPatience):
+				return errInterrupted
+			}
+		}
 		if err != nil && c.Context.Err() != nil {
 			return errInterrupted
 		}
 		return err
 	}
 }
+
+// stopPatience is how long a command that was told to stop has for its last words.
+const stopPatience = 8 * time.Second
 
 // serverFlags are those of every client command.
 func serverFlags() []cli.Flag {
@@ -95,7 +114,13 @@ func newClient(c *cli.Context) (*client, error) {
 		return nil, usagef("the relay's address %q is no http:// or https:// URL; set PATCHWORK_SERVER or --server", told)
 	}
 	base.RawQuery, base.Fragment = "", ""
+	base.User, cl.basic = nil, base.User // the address is printed, and part of links
 	cl.base = base
+	for name, value := range map[string]string{"the token": cl.token, "the secret": cl.secret} {
+		if !httpguts.ValidHeaderFieldValue(value) {
+			return nil, usagef("%s has characters that no header can carry, such as a line end; copy it again", name)
+		}
+	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression = true // bytes are passed on as they come
 	transport.ExpectContinueTimeout = time.Second
@@ -119,7 +144,7 @@ func firstOf(values ...string) string {
 
 // say tells the user something about what is going on.
 func (c *client) say(format string, args ...any) {
-	fmt.Fprintln(c.stderr, "patchwork: "+strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " "))
+	fmt.Fprintln(c.stderr, "patchwork: "+printable(strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")))
 }
 
 // path is that of a channel in the client's namespace.
@@ -212,6 +237,10 @@ func (c *client) try(ctx context.Context, r call) (_ *http.Response, untouched b
 		req.Header.Set("X-Patch-Secret", secret) // never in the URL, which proxies log
 	case !hook && c.token != "":
 		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if c.basic != nil && req.Header.Get("Authorization") == "" {
+		password, _ := c.basic.Password() // that there is none is said by an empty one
+		req.SetBasicAuth(c.basic.Username(), password)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

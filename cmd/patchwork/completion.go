@@ -25,8 +25,9 @@ func completionCommand() *cli.Command {
 			if write == nil {
 				return usagef("completion: %q is none of bash, zsh and fish", args[0])
 			}
-			write(c.App.Writer, c.App.VisibleCommands())
-			return nil
+			out := &output{w: c.App.Writer}
+			write(out, c.App.VisibleCommands())
+			return out.failure()
 		},
 	}
 }
@@ -40,8 +41,9 @@ func manCommand() *cli.Command {
 			if _, err := plainWords(c, 0, 0); err != nil {
 				return err
 			}
-			manPage(c.App.Writer, c.App)
-			return nil
+			out := &output{w: c.App.Writer}
+			manPage(out, c.App)
+			return out.failure()
 		},
 	}
 }
@@ -116,7 +118,7 @@ type completedFlag struct {
 var fixedWords = map[string][]string{
 	"completion": {"bash", "zsh", "fish"}, "get-hook": {"h", "r"},
 	"--namespace": {"p", "h", "r", "u"}, "-n": {"p", "h", "r", "u"}, "--type": {"plain", "markdown", "html"},
-	"send --mode": {"queue", "pubsub"}, "send -m": {"queue", "pubsub"},
+	"send --mode": {"queue", "pubsub"}, "send -m": {"queue", "pubsub"}, "share --mode": {"queue", "pubsub"}, "share -m": {"queue", "pubsub"},
 }
 
 // completions are the commands, from the definitions that help shows too.

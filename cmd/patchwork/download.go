@@ -44,7 +44,19 @@ func download(c *cli.Context, cl *client) error {
 		if err != nil {
 			return usageError{"download: " + err.Error()}
 		}
-		cl.base, last, from = link.base, link.fileName(), "/"+escaped(link.channel)
+		if last, err = link.fileName(); err != nil && len(args) < 2 {
+			return err
+		}
+		if *link.base != *cl.base { // who made the link is not to get what is for the relay of the environment
+			cl.basic = nil
+			if !c.IsSet("token") {
+				cl.token = ""
+			}
+			if !c.IsSet("secret") {
+				cl.secret = ""
+			}
+		}
+		cl.base, from = link.base, "/"+escaped(link.channel)
 		if link.key != nil {
 			opening.all = []age.Identity{link.key}
 		}
@@ -70,8 +82,8 @@ func download(c *cli.Context, cl *client) error {
 			return err
 		}
 		// Before anything is taken from the channel.
-		if d.part, err = os.OpenFile(output+".part", os.O_RDWR|os.O_CREATE, 0o666); err != nil {
-			return fileError(err)
+		if d.part, err = openPart(output + ".part"); err != nil {
+			return err
 		}
 		defer d.leave()
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -40,40 +39,6 @@ type downloading struct {
 	found   bool           // all that is there was there before
 }
 
-// free fails when there is something at the place of the output that may not be
-// replaced.
-func (d *downloading) free() error {
-	info, err := os.Lstat(d.output)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return fileError(err)
-	case info.IsDir():
-		return fmt.Errorf("%s is a directory; move it away or say another OUTPUT", d.output)
-	case !d.force:
-		return fmt.Errorf("%s exists; say --force to replace it, or another OUTPUT", d.output)
-	}
-	return nil
-}
-
-// leave closes the unfinished file, and takes it away when there is nothing in it.
-func (d *downloading) leave() {
-	info, err := d.part.Stat()
-	d.part.Close()
-	if err == nil && info.Size() == 0 {
-		os.Remove(d.part.Name())
-	}
-}
-
-// kept adds to an error where the bytes are that came.
-func (d *downloading) kept(err error) error {
-	if n, _ := d.sum.sum(); d.part != nil && n > 0 {
-		return fmt.Errorf("%w (%s of it are in %s)", err, sized(n), d.part.Name())
-	}
-	return err
-}
-
 func (d *downloading) run(ctx context.Context) error {
 	resp, err := d.c.do(ctx, call{method: http.MethodGet, path: d.path, query: d.query})
 	if err != nil {
@@ -82,11 +47,11 @@ func (d *downloading) run(ctx context.Context) error {
 	defer resp.Body.Close()
 	h := resp.Header
 	d.sealed = h.Get(sealHeader) != ""
-	if !d.sealed && d.opening.expects() {
-		return errors.New("what came is not encrypted, so it is not what was meant for this key; ask its sender")
-	}
 	switch h.Get(transferHeader) {
 	case "":
+		if d.clear() {
+			return errClear
+		}
 		return d.plain(ctx, resp)
 	case transferVersion:
 	default:
@@ -109,8 +74,14 @@ func (d *downloading) run(ctx context.Context) error {
 		return d.kept(err)
 	}
 	d.meter.line(d.c.stderr)
-	return d.commit(true)
+	return d.commit(ctx, true)
 }
+
+// clear tells whether what came is not encrypted though it was to be. Anybody can
+// send to a public channel, and the relay could leave the encryption away.
+func (d *downloading) clear() bool { return !d.sealed && d.opening.expects() }
+
+var errClear = errors.New("what came is not encrypted, but a key or passphrase was given for it; ask its sender, or leave them away (link, -i, PATCHWORK_PASSPHRASE)")
 
 // toldError is the sender's own word that it is over.
 type toldError struct{ text string }
@@ -137,10 +108,13 @@ func (d *downloading) transfer(ctx context.Context, resp *http.Response) error {
 	if err := d.say(ctx, report{Begun: true}, 10*time.Second); err != nil && !passing(err) {
 		return err
 	}
+	if d.clear() {
+		return errClear
+	}
 	in, err := d.open(ctx, resp)
 	if err == nil {
 		var n int64
-		if n, err = d.resumable(); err == nil && n > 0 {
+		if n, err = d.resumable(ctx); err == nil && n > 0 {
 			err = errNotFromStart
 			resp.Body.Close()
 		}
@@ -149,6 +123,7 @@ func (d *downloading) transfer(ctx context.Context, resp *http.Response) error {
 		err = d.copy(in)
 		d.found = false
 	}
+	barren := 0 // answers in a row that brought nothing
 	for {
 		var own *outputError
 		if err != nil && (errors.As(err, &own) || !passing(err) && !errors.Is(err, errNotFromStart)) {
@@ -163,13 +138,30 @@ func (d *downloading) transfer(ctx context.Context, resp *http.Response) error {
 			return ask
 		}
 		d.link.back()
+		before, _ := d.sum.sum()
 		done := false
 		done, err = d.take(ctx, resp)
 		resp.Body.Close()
+		if barren++; d.hasMore(before) {
+			barren = 0
+		}
+		if !done && barren == maxBarren {
+			return errors.New("the sender answers, but does not go on; have it share again")
+		}
 		if done || ctx.Err() != nil {
 			return errors.Join(ctx.Err(), err)
 		}
 	}
+}
+
+// maxBarren is how many answers in a row may bring nothing. Some may be late ones to
+// earlier reports.
+const maxBarren = 20
+
+// hasMore tells whether more is there than before, or less: then it begins anew.
+func (d *downloading) hasMore(before int64) bool {
+	n, _ := d.sum.sum()
+	return n != before
 }
 
 // errNotFromStart is why a message is not read: what it brings is there already.
@@ -219,13 +211,16 @@ func (d *downloading) take(ctx context.Context, resp *http.Response) (done bool,
 	n, sum := d.sum.sum()
 	switch resp.Header.Get(answerHeader) {
 	case answerDone:
-		io.Copy(io.Discard, resp.Body) //nolint:errcheck // it is empty; its sender is to hear that it came
+		io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10)) //nolint:errcheck // it is empty; its sender is to hear that it came
 		if n != d.size || !sameProof(resp.Header.Get(proofHeader), proof(d.keys[d.attempt], "done", sum)) {
 			return true, errors.New("the sender's checksum is another; download it again")
 		}
 		return true, nil
 	case answerRestart:
-		io.Copy(io.Discard, resp.Body) //nolint:errcheck // see above
+		if !d.found {
+			return true, errors.New("the sender says that this is another file, but it is all its own; download it again")
+		}
+		io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10)) //nolint:errcheck // see above
 		d.c.say("what was in %s is of another file; beginning anew", d.part.Name())
 		if err := d.empty(); err != nil {
 			return true, err
@@ -267,27 +262,6 @@ func (d *downloading) open(ctx context.Context, resp *http.Response) (io.Reader,
 	return in, nil
 }
 
-// outputError is trouble at this end, of which the sender is innocent.
-type outputError struct{ err error }
-
-func (e *outputError) Error() string { return e.err.Error() }
-func (e *outputError) Unwrap() error { return e.err }
-
-// Write keeps what has come.
-func (d *downloading) Write(p []byte) (int, error) {
-	var to io.Writer = d.c.stdout
-	if d.part != nil {
-		to = d.part
-	}
-	n, err := to.Write(p)
-	d.sum.Write(p[:n])   //nolint:errcheck // a hash takes everything
-	d.meter.Write(p[:n]) //nolint:errcheck // and so does a bar
-	if err != nil {
-		return n, &outputError{fileError(err)}
-	}
-	return n, nil
-}
-
 // copy keeps what a message brings, up to the end of the file.
 func (d *downloading) copy(in io.Reader) error {
 	n, _ := d.sum.sum()
@@ -309,45 +283,6 @@ func (d *downloading) copy(in io.Reader) error {
 		return errors.New("more came than the sender had said; download it again")
 	}
 	return nil
-}
-
-// resumable reads what an earlier run has left, and returns how much it is.
-func (d *downloading) resumable() (int64, error) {
-	if d.part == nil {
-		return 0, nil
-	}
-	info, err := d.part.Stat()
-	if err != nil {
-		return 0, err
-	}
-	if info.Size() > d.size {
-		return 0, d.empty()
-	}
-	if _, err := d.part.Seek(0, io.SeekStart); err != nil {
-		return 0, &outputError{err}
-	}
-	n, err := io.Copy(d.sum, d.part)
-	if err != nil {
-		return 0, &outputError{err}
-	}
-	d.found = n > 0
-	d.meter.at(n)
-	return n, nil
-}
-
-// empty throws away what was there.
-func (d *downloading) empty() error {
-	d.sum.reset()
-	d.found = false
-	d.meter.at(0)
-	if d.part == nil {
-		return nil
-	}
-	if err := d.part.Truncate(0); err != nil {
-		return &outputError{fileError(err)}
-	}
-	_, err := d.part.Seek(0, io.SeekStart)
-	return err
 }
 
 // say sends a report.
@@ -393,56 +328,5 @@ func (d *downloading) plain(ctx context.Context, resp *http.Response) error {
 	if err != nil {
 		return d.kept(err)
 	}
-	return d.commit(false)
-}
-
-// commit gives what came its name.
-func (d *downloading) commit(agreed bool) error {
-	n, sum := d.sum.sum()
-	word := "as the sender says too"
-	if !agreed {
-		word = "which the sender has not said"
-	}
-	if d.part == nil {
-		d.c.say("received %s, SHA-256 %x, %s", sized(n), sum, word)
-		return nil
-	}
-	if err := d.free(); err != nil {
-		return d.kept(err)
-	}
-	if err := d.part.Sync(); err != nil {
-		return d.kept(fileError(err))
-	}
-	if d.kind == kindTar {
-		if err := d.unpack(); err != nil {
-			return d.kept(fileError(err))
-		}
-	} else if err := os.Rename(d.part.Name(), d.output); err != nil {
-		return d.kept(fileError(err))
-	}
-	d.c.say("received %s: %s, SHA-256 %x, %s", d.output, sized(n), sum, word)
-	return nil
-}
-
-// unpack makes a directory of what came, which appears whole or not at all.
-func (d *downloading) unpack() error {
-	if _, err := os.Lstat(d.output); err == nil {
-		return fmt.Errorf("%s exists, and a directory came; move it away and unpack the tar file %s", d.output, d.part.Name())
-	}
-	if _, err := d.part.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp(filepath.Dir(d.output), "."+filepath.Base(d.output)+".part-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir) //nolint:errcheck // empty by then, or what is there is no use
-	inner := filepath.Join(dir, "dir")
-	if err := unpack(d.part, inner); err != nil {
-		return err
-	}
-	if err := os.Rename(inner, d.output); err != nil {
-		return err
-	}
-	return os.Remove(d.part.Name())
+	return d.commit(ctx, false)
 }

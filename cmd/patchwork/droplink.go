@@ -53,9 +53,15 @@ func parseDropLink(text string) (dropLink, error) {
 	return l, nil
 }
 
-// fileName is what the file is called when nobody says otherwise: never a path.
-func (l dropLink) fileName() string {
-	return path.Base("/" + strings.ReplaceAll(firstOf(l.name, strings.TrimSuffix(l.channel, "/")), `\`, "/"))
+// fileName is what the file is called when nobody says otherwise. Whoever made the
+// link chose it, so it is no path, nothing hidden, and nothing that a terminal takes
+// for orders.
+func (l dropLink) fileName() (string, error) {
+	name := path.Base("/" + strings.ReplaceAll(firstOf(l.name, strings.TrimSuffix(l.channel, "/")), `\`, "/"))
+	if strings.HasPrefix(name, ".") || printable(name) != name {
+		return "", usagef("download: the link's name for the file, %q, is not taken; say OUTPUT", name)
+	}
+	return name, nil
 }
 
 // linkedSeal makes a key for one file, and the link that has it.

@@ -11,8 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/urfave/cli/v2"
 )
@@ -29,6 +27,23 @@ func listenCommand() *cli.Command {
 		),
 		Action: clientAction(listenTo),
 	}
+}
+
+// shown is text as a terminal may have it: what it would take for orders is not
+// shown as such. Elsewhere it passes untouched.
+func shown(out any, text []byte) []byte {
+	if !terminal(out) {
+		return text
+	}
+	lines := strings.Split(string(text), "\n")
+	for i, line := range lines {
+		cells := strings.Split(line, "\t")
+		for j, cell := range cells {
+			cells[j] = printable(cell)
+		}
+		lines[i] = strings.Join(cells, "\t")
+	}
+	return []byte(strings.Join(lines, "\n"))
 }
 
 // longestNotice is how long a message may be that is shown: it is held whole.
@@ -58,21 +73,25 @@ func listenTo(c *cli.Context, cl *client) error {
 			return nil
 		}
 		rest = append(bytes.TrimRight(bytes.TrimLeft(rest, " "), "\r\n"), '\n')
-		if _, err := cl.stdout.Write(rest); err != nil {
+		if _, err := cl.stdout.Write(shown(cl.stdout, rest)); err != nil {
 			return fmt.Errorf("standard output takes no more: %w", err)
 		}
 		if command == nil {
 			return nil
 		}
-		run := exec.CommandContext(c.Context, command[0], command[1:]...)
+		run := exec.Command(command[0], command[1:]...)
 		if _, told := words(c); told == nil {
 			run.Args = append(run.Args, strings.TrimSuffix(string(rest), "\n"))
 		}
-		run.Cancel = func() error { return run.Process.Signal(syscall.SIGTERM) }
-		run.WaitDelay = 5 * time.Second
+		run.WaitDelay = stopDelay
 		run.Stdin, run.Stdout, run.Stderr = bytes.NewReader(rest), cl.stdout, cl.stderr
 		run.Env = append(os.Environ(), "PATCHWORK_CHANNEL="+before[0])
-		if err := run.Run(); err != nil && c.Context.Err() == nil {
+		stop, err := startGroup(c.Context, run, nil)
+		if err == nil {
+			err = run.Wait()
+			stop()
+		}
+		if err != nil && c.Context.Err() == nil {
 			cl.say("%s: %v", command[0], err) // the next message may be one it can do something with
 		}
 		return nil

@@ -29,7 +29,7 @@ func (c *client) recipients(ctx context.Context, told []string) ([]age.Recipient
 		case named:
 			more, err = c.userRecipients(ctx, user)
 		default:
-			more, err = fileRecipients(to)
+			more, err = c.fileRecipients(to)
 		}
 		if err != nil {
 			return nil, err
@@ -40,13 +40,14 @@ func (c *client) recipients(ctx context.Context, told []string) ([]age.Recipient
 }
 
 // fileRecipients reads a file with one public key a line.
-func fileRecipients(file string) ([]age.Recipient, error) {
+func (c *client) fileRecipients(file string) ([]age.Recipient, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, usagef("--to %.60q is neither an SSH public key nor a file that can be read", file)
 	}
 	defer f.Close()
 	var all []age.Recipient
+	passed := 0
 	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
@@ -54,10 +55,17 @@ func fileRecipients(file string) ([]age.Recipient, error) {
 			continue
 		}
 		r, err := recipient(line)
+		if _, _, _, _, other := ssh.ParseAuthorizedKey([]byte(line)); err != nil && other == nil {
+			passed++ // a good key, but of a sort that nothing can be encrypted to
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w; take that line out", file, n, err)
 		}
 		all = append(all, r)
+	}
+	if passed > 0 {
+		c.say("%s: passed over keys that nothing can be encrypted to: %d", file, passed)
 	}
 	if err := lines.Err(); err != nil || len(all) == 0 {
 		return nil, fmt.Errorf("%s has no SSH public key that can be used", file)

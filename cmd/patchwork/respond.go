@@ -15,10 +15,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
-	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/net/http/httpguts"
 )
 
 func respondCommand() *cli.Command {
@@ -91,9 +90,7 @@ func (r *responder) one(ctx context.Context) error {
 	defer asked.Body.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	run := exec.CommandContext(ctx, r.command[0], r.command[1:]...)
-	run.Cancel = func() error { return run.Process.Signal(syscall.SIGTERM) }
-	run.WaitDelay = 5 * time.Second
+	run := exec.Command(r.command[0], r.command[1:]...)
 	run.Env = append(os.Environ(), cgi(asked.Header)...)
 	run.Stderr = r.c.stderr
 	stdin, err := run.StdinPipe()
@@ -104,19 +101,26 @@ func (r *responder) one(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := run.Start(); err != nil {
+	stop, err := startGroup(ctx, run, stdout)
+	if err != nil {
 		r.c.say("%v", err)
 		return r.answer(ctx, asked.Header, http.Header{"Patch-Status": {"500"}}, strings.NewReader("the command cannot be run\n"))
 	}
+	defer stop()
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		io.Copy(stdin, asked.Body) //nolint:errcheck // a command need not read it all; a request that breaks off ends it
 		stdin.Close()
 	})
 	out := newAnswerBody(stdout, run.Wait)
-	header, begun := out.head()
+	header, begun, err := out.head()
 	answer := io.Reader(out)
-	if !begun {
+	switch {
+	case err != nil:
+		r.c.say("%s: %v", r.command[0], err)
+		header = http.Header{"Patch-Status": {"500"}}
+		answer = strings.NewReader("the command failed\n")
+	case !begun:
 		if err := out.end(); err != nil {
 			r.c.say("%s: %v", r.command[0], err)
 			header.Set("Patch-Status", "500")
@@ -127,6 +131,9 @@ func (r *responder) one(ctx context.Context) error {
 	if ended := out.failed(); begun && ended != nil && ctx.Err() == nil {
 		r.c.say("%s: %v; its answer was cut off", r.command[0], ended)
 		err = nil
+	}
+	if out.ended() {
+		stop() // what it has left running is meant to run
 	}
 	cancel()
 	asked.Body.Close()
@@ -165,8 +172,9 @@ type answerBody struct {
 	once sync.Once
 	err  error
 
-	mu   sync.Mutex // guards seen
+	mu   sync.Mutex // guards the rest
 	seen error
+	over bool
 }
 
 func (a *answerBody) Read(p []byte) (int, error) {
@@ -197,16 +205,29 @@ func (a *answerBody) failed() error {
 
 // end waits for the command, which has nothing more to say.
 func (a *answerBody) end() error {
-	a.once.Do(func() { a.err = a.wait() })
+	a.once.Do(func() {
+		a.err = a.wait()
+		a.mu.Lock()
+		a.over = true
+		a.mu.Unlock()
+	})
 	return a.err
+}
+
+// ended tells whether the command has ended, and not only its output.
+func (a *answerBody) ended() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.over
 }
 
 // head takes the CGI headers off the beginning of the output, where there are
 // any. begun is false when the command ended without output.
-func (a *answerBody) head() (header http.Header, begun bool) {
+// An error is about a header that cannot be sent.
+func (a *answerBody) head() (header http.Header, begun bool, err error) {
 	header = http.Header{}
 	if _, err := a.out.Peek(1); err != nil {
-		return header, false
+		return header, false, nil //nolint:nilerr // how the command ended, its end says
 	}
 	var found http.Header
 	size := 0
@@ -218,14 +239,19 @@ func (a *answerBody) head() (header http.Header, begun bool) {
 			break
 		}
 		if !possible || err != nil {
-			return header, true
+			return header, true, nil //nolint:nilerr // what is there goes out
 		}
 	}
 	if found.Get("Content-Type") == "" && found.Get("Status") == "" && found.Get("Location") == "" {
-		return header, true // a text that looks like headers
+		return header, true, nil // a text that looks like headers
 	}
 	a.out.Discard(size) //nolint:errcheck // it was peeked at
 	for name, values := range found {
+		for _, v := range values {
+			if !httpguts.ValidHeaderFieldValue(v) {
+				return header, true, fmt.Errorf("its header %s has characters that no header can carry: %.60q", name, v)
+			}
+		}
 		switch name {
 		case "Status":
 			code, _, _ := strings.Cut(strings.TrimSpace(values[0]), " ")
@@ -239,7 +265,7 @@ func (a *answerBody) head() (header http.Header, begun bool) {
 	if found.Get("Location") != "" && found.Get("Status") == "" {
 		header.Set("Patch-Status", "302")
 	}
-	return header, true
+	return header, true, nil
 }
 
 // cgiBlock reads the lines up to the first empty one as headers. whole is true
@@ -285,7 +311,7 @@ func headerName(line []byte, whole bool) bool {
 		return false
 	}
 	for _, b := range name {
-		if !(b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '-' || b == '_' || b == '\r') {
+		if !(b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '-' || b == '_') {
 			return false
 		}
 	}

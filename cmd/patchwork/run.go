@@ -114,7 +114,7 @@ func plainUsage(c *cli.Context, err error, _ bool) error {
 // oneLine keeps the promise that an error is a single line, whatever a library
 // put into it.
 func oneLine(err error) string {
-	return strings.Join(strings.Fields(err.Error()), " ")
+	return printable(strings.Join(strings.Fields(err.Error()), " "))
 }
 
 // version is the module version the binary was installed at, or "(devel)".

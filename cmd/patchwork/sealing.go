@@ -171,7 +171,13 @@ type opening struct {
 }
 
 // expects tells whether the user has said that what comes is encrypted.
-func (o *opening) expects() bool { return o.all != nil || len(o.files) > 0 }
+func (o *opening) expects() bool {
+	return o.all != nil || len(o.files) > 0 || os.Getenv(passphraseVariable) != ""
+}
+
+// maxWork bounds what a passphrase costs to try, as the logarithm of its rounds: 18
+// is what is usual, and takes 256 MiB. The sender chooses it.
+const maxWork = 18
 
 // opened returns what is inside of an age file, and its key. Every byte that it
 // yields is authenticated.
@@ -222,7 +228,11 @@ func (o *opening) identities(ctx context.Context, byPassphrase bool) ([]age.Iden
 			return nil, err
 		}
 		i, err := age.NewScryptIdentity(text)
-		return []age.Identity{i}, err
+		if err != nil {
+			return nil, err
+		}
+		i.SetMaxWorkFactor(maxWork)
+		return []age.Identity{i}, nil
 	}
 	files := o.files
 	if len(files) == 0 {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/net/http/httpguts"
 	"golang.org/x/term"
 )
 
@@ -59,7 +60,11 @@ func headerFlags(c *cli.Context) (http.Header, error) {
 		if !ok || strings.TrimSpace(name) == "" {
 			return nil, usagef("-H %q is not NAME:VALUE", line)
 		}
-		h.Add("Patch-H-"+strings.TrimSpace(name), strings.TrimSpace(value))
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+			return nil, usagef("-H %q is no header: a name has no spaces, and a value no control characters", line)
+		}
+		h.Add("Patch-H-"+name, value)
 	}
 	return h, nil
 }

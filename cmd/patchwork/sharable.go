@@ -2,14 +2,12 @@ package main
 
 import (
 	"archive/tar"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 )
 
 // A sharable is what can be shared: a file, or a directory as a tar stream. It
@@ -156,72 +154,4 @@ func writeTar(w io.Writer, entries []entry) error {
 		}
 	}
 	return out.Close()
-}
-
-// unpack lays the directory of a tar file at the new directory dir, without the
-// archive's own name for it. Nothing is written outside of dir.
-func unpack(from io.Reader, dir string) error {
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	in := tar.NewReader(from)
-	modes := map[string]fs.FileMode{}
-	for {
-		h, err := in.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("what came is no tar stream: %w", err)
-		}
-		_, name, _ := strings.Cut(path.Clean(h.Name), "/")
-		switch h.Typeflag {
-		case tar.TypeDir:
-			if name == "" {
-				modes["."] = h.FileInfo().Mode().Perm()
-				continue
-			}
-			if err := root.MkdirAll(name, 0o700); err != nil {
-				return err
-			}
-			modes[name] = h.FileInfo().Mode().Perm()
-		case tar.TypeReg:
-			if err := unpackFile(root, name, h, in); err != nil {
-				return err
-			}
-		default:
-			return fmt.Errorf("%q in the tar stream is neither file nor directory", h.Name)
-		}
-	}
-	for name, mode := range modes { // at last: a directory may not let its owner write
-		if err := root.Chmod(name, mode); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func unpackFile(root *os.Root, name string, h *tar.Header, from io.Reader) error {
-	if name == "" {
-		return errors.New("what came is no directory")
-	}
-	if dir := path.Dir(name); dir != "." {
-		if err := root.MkdirAll(dir, 0o700); err != nil {
-			return err
-		}
-	}
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, h.FileInfo().Mode().Perm())
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, from)
-	if err == nil {
-		err = root.Chtimes(name, h.ModTime, h.ModTime)
-	}
-	return errors.Join(err, f.Close())
 }

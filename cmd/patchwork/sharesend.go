@@ -17,9 +17,9 @@ import (
 const answerWait = 30 * time.Second
 
 // begin posts a message in the background.
-func (s *sharing) begin(ctx context.Context, to *peer, send func(context.Context) posted) *post {
+func (s *sharing) begin(ctx context.Context, to *peer, sum *digest, send func(context.Context) posted) *post {
 	sending, cancel := context.WithCancel(ctx)
-	p := &post{to: to, cancel: cancel}
+	p := &post{to: to, sum: sum, cancel: cancel}
 	s.running.Go(func() {
 		done := send(sending)
 		done.post = p
@@ -36,12 +36,13 @@ func (s *sharing) begin(ctx context.Context, to *peer, send func(context.Context
 func (s *sharing) offer(ctx context.Context) {
 	s.callOff()
 	s.begun = 0
+	s.offers++
 	m := s.message(s.path)
 	missing := s.want - s.got - len(s.peers)
 	if s.broadcast {
 		m.query = url.Values{"pubsub": {"true"}}
 	}
-	s.offered = s.begin(ctx, nil, func(ctx context.Context) posted {
+	s.offered = s.begin(ctx, nil, m.sum, func(ctx context.Context) posted {
 		if s.broadcast {
 			if err := s.gathered(ctx, missing); err != nil {
 				return posted{err: err}
@@ -175,9 +176,7 @@ func (s *sharing) send(ctx context.Context, m message, in io.ReadCloser) (sum []
 
 // answer tells a receiver that has part of the file, or all of it, how to go on.
 func (s *sharing) answer(ctx context.Context, p *peer) {
-	if p.posting != nil {
-		p.posting.cancel()
-	}
+	s.stop(p.posting)
 	r := *p.asked
 	m := s.message("/r/" + r.Answer)
 	var key []byte
@@ -188,7 +187,7 @@ func (s *sharing) answer(ctx context.Context, p *peer) {
 		}
 	}
 	whole := s.whole
-	p.posting = s.begin(ctx, p, func(ctx context.Context) posted {
+	p.posting = s.begin(ctx, p, m.sum, func(ctx context.Context) posted {
 		if r.Offset < 0 || r.Offset > s.src.size {
 			return s.posted(ctx, r.Answer, answerRestart, "", "")
 		}

@@ -30,10 +30,12 @@ type sharing struct {
 	broadcast bool // to all who wait, else a queue message to one
 	want      int  // how many receivers are to have it
 	patience  time.Duration
-	meter     *meter
-	link      *link
-	posts     chan posted
-	reports   chan report
+	// reportTime is how long one report may take to come in.
+	reportTime time.Duration
+	meter      *meter
+	link       *link
+	posts      chan posted
+	reports    chan report
 
 	keepers []*keyKeeper // of the key of each message
 	whole   []byte       // checksum of all, once somebody has read it all
@@ -44,6 +46,7 @@ type sharing struct {
 	graceAt time.Time // when those who took the last offer and never reported are counted
 	took    int       // receivers that took all of the last offer
 	begun   int       // receivers that began to report since it was made
+	offers  int       // how many were made
 	got     int       // receivers that have the file, as far as one can know
 	unsure  int       // those among them that do not confirm it
 
@@ -55,7 +58,7 @@ type sharing struct {
 // the caller to set before run.
 func newSharing(c *client, src sharable, back hook) *sharing {
 	return &sharing{
-		c: c, src: src, back: back, want: 1, patience: patienceDefault,
+		c: c, src: src, back: back, want: 1, patience: patienceDefault, reportTime: 10 * time.Second,
 		link:  &link{c: c, secret: back.Secret, up: true},
 		posts: make(chan posted), reports: make(chan report), peers: map[string]*peer{}, telling: make(chan struct{}, 8),
 		again: newBackoff(15 * time.Second),
@@ -71,12 +74,14 @@ type peer struct {
 	again    backoff // between answers that did not arrive
 	answerAt time.Time
 	lateAt   time.Time // when it has been silent for too long
+	offers   int       // how many offers had been made when it began
 	told     bool      // that all is well, but perhaps it has not heard
 }
 
 // A post is a message under way: an offer of the whole file, or an answer.
 type post struct {
-	to     *peer // nil: it is an offer
+	to     *peer   // nil: it is an offer
+	sum    *digest // of what it has sent of the file, with what is before; nil: it sends none
 	cancel context.CancelFunc
 }
 
@@ -91,8 +96,8 @@ type posted struct {
 
 // run offers the file until as many receivers as are wanted have it. It returns
 // when they do, when nothing can be done any more, or when ctx ends.
-func (s *sharing) run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+func (s *sharing) run(until context.Context) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(until)) // there are last words to say
 	broken := make(chan error, 1)
 	taken := make(chan struct{})
 	go func() { // takes the reports
@@ -110,8 +115,9 @@ func (s *sharing) run(ctx context.Context) error {
 	for {
 		var err error
 		select {
-		case <-ctx.Done():
-			return ctx.Err()
+		case <-until.Done():
+			s.farewell(ctx, "it was stopped", 2*time.Second)
+			return until.Err()
 		case err = <-broken:
 		case p := <-s.posts:
 			err = s.ended(ctx, p)
@@ -121,8 +127,11 @@ func (s *sharing) run(ctx context.Context) error {
 			err = s.due(ctx, time.Now())
 		}
 		if err != nil {
-			s.farewell(ctx, err)
+			s.farewell(ctx, oneLine(err), 10*time.Second)
 			return err
+		}
+		if s.got >= s.want && s.offered == nil {
+			s.hurry(time.Now())
 		}
 		if s.got >= s.want && len(s.peers) == 0 && s.offered == nil && s.graceAt.IsZero() {
 			s.meter.line(s.c.stderr)
@@ -146,18 +155,18 @@ func (s *sharing) done() {
 
 // farewell tells receivers that it is over, so that they do not wait in vain. What
 // they report meanwhile is taken, for they listen only after that.
-func (s *sharing) farewell(ctx context.Context, why error) {
-	if ctx.Err() != nil {
-		return
-	}
+func (s *sharing) farewell(ctx context.Context, why string, within time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	s.callOff()
+	var tells sync.WaitGroup
 	for _, p := range s.peers {
 		s.forget(p)
-		s.tell(ctx, p.hook, answerFailed, oneLine(why))
+		tells.Go(func() { s.posted(ctx, p.hook, answerFailed, "", why) })
 	}
 	told := make(chan struct{})
 	go func() {
-		s.running.Wait()
+		tells.Wait()
 		close(told)
 	}()
 	for {
@@ -165,6 +174,17 @@ func (s *sharing) farewell(ctx context.Context, why error) {
 		case <-s.reports:
 		case <-told:
 			return
+		}
+	}
+}
+
+// hurry shortens the patience with silent receivers when enough others have the
+// file: one that lives asks again in less.
+func (s *sharing) hurry(now time.Time) {
+	soon := now.Add(2 * askAgain)
+	for _, p := range s.peers {
+		if p.posting == nil && p.answerAt.IsZero() && (p.lateAt.IsZero() || p.lateAt.After(soon)) {
+			p.lateAt = soon
 		}
 	}
 }
@@ -214,7 +234,7 @@ func (s *sharing) due(ctx context.Context, now time.Time) error {
 		}
 		if reached(&p.lateAt) {
 			s.forget(p)
-			if !s.broadcast {
+			if !s.broadcast && s.got < s.want {
 				return fmt.Errorf("the receiver has not said for %s whether all is well; share it again if it is not", s.patience)
 			}
 			s.c.say("a receiver has not said for %s whether all is well; going on without it", s.patience)
@@ -292,13 +312,21 @@ func (s *sharing) offerEnded(p posted) error {
 	switch {
 	case p.err != nil && !passing(p.err):
 		return p.err
+	case isStatus(p.err, http.StatusRequestTimeout): // the relay lets nobody wait longer
+		s.offerAt = time.Now()
+		return nil
 	case p.err != nil:
 		s.failed(p.err)
 		s.offerAt = time.Now().Add(s.again.step())
-		return nil
+		return nil //nolint:nilerr // it is offered again
 	}
 	s.again.reset()
 	s.took = p.delivered
+	for _, old := range s.peers { // somebody else has it instead
+		if !s.broadcast && old.posting == nil && old.offers < s.offers {
+			s.forget(old)
+		}
+	}
 	s.graceAt = time.Now()
 	if s.took > s.begun {
 		s.graceAt = time.Now().Add(graceForReports)
@@ -315,10 +343,23 @@ func (s *sharing) lateFrom(now time.Time) time.Time { return now.Add(s.patience)
 
 // forget ends what is under way to a receiver.
 func (s *sharing) forget(p *peer) {
-	if p.posting != nil {
-		p.posting.cancel()
-	}
+	s.stop(p.posting)
 	delete(s.peers, p.hook)
+}
+
+// stop ends a post whose end is not waited for. What it has learned of the file is
+// kept: a receiver may have all of it, and say so, before the relay does.
+func (s *sharing) stop(p *post) {
+	if p == nil {
+		return
+	}
+	p.cancel()
+	if p.sum == nil {
+		return
+	}
+	if n, sum := p.sum.sum(); n == s.src.size {
+		s.whole = sum
+	}
 }
 
 // heard does what a report asks for.
@@ -337,7 +378,7 @@ func (s *sharing) heard(ctx context.Context, r report) error {
 		s.tell(ctx, r.Answer, answerBusy, "somebody else is receiving the file now")
 		return nil
 	case p == nil:
-		p = &peer{hook: r.Answer, again: newBackoff(5 * time.Second)}
+		p = &peer{hook: r.Answer, again: newBackoff(5 * time.Second), offers: s.offers}
 		s.peers[r.Answer] = p
 		if s.begun++; s.begun >= s.took && s.offered == nil {
 			s.graceAt = time.Time{}
@@ -379,9 +420,7 @@ func (s *sharing) admits() bool {
 
 // callOff ends the offer under way, and those to come.
 func (s *sharing) callOff() {
-	if s.offered != nil {
-		s.offered.cancel()
-	}
+	s.stop(s.offered)
 	s.offered, s.offerAt, s.graceAt, s.took = nil, time.Time{}, time.Time{}, 0
 }
 
@@ -409,11 +448,13 @@ func (s *sharing) take(ctx context.Context, path string) error {
 		return err
 	}
 	defer resp.Body.Close()
+	late := time.AfterFunc(s.reportTime, func() { resp.Body.Close() }) // one without an end would keep the others out
+	defer late.Stop()
 	var r report
 	err = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&r)
-	io.Copy(io.Discard, resp.Body) //nolint:errcheck // so that its sender hears that it arrived
+	io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) //nolint:errcheck // so that its sender hears that it arrived
 	if err != nil || !hookWord.MatchString(r.Answer) {
-		return nil // not of a receiver: anybody who has seen the file's headers can send here
+		return nil //nolint:nilerr // not of a receiver: anybody who has seen the file's headers can send here
 	}
 	select {
 	case s.reports <- r:
