@@ -101,8 +101,15 @@ func (s *Server) beat(h *heart, w *response, r *http.Request, every time.Duratio
 // startled tells whether the client takes a 100 Continue that it did not ask for
 // as an error: fetch of Node (undici) does, its http module and browsers do not.
 // It is known by its name, or by sending one of the two Sec-Fetch headers that
-// browsers always send together. Behind a proxy it does not see them.
+// browsers always send together. Behind a proxy it does not see them. But nginx hands
+// an interim response to a client that came by HTTP/2 as if it were the last one; it
+// can be told to say so, with Patch-Protocol.
 func startled(r *http.Request) bool {
+	switch r.Header.Get("Patch-Protocol") {
+	case "", "http/1.1":
+	default:
+		return true
+	}
 	for _, h := range [...]string{"X-Forwarded-For", "X-Real-Ip", "Forwarded", "Via"} {
 		if r.Header.Get(h) != "" {
 			return false
