@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -78,7 +79,10 @@ func (r *relay) command(t *testing.T, args ...string) (c *exec.Cmd, said *bytes.
 	t.Helper()
 	said = new(bytes.Buffer)
 	c = exec.CommandContext(t.Context(), "patchwork", args...)
-	c.Env = append(os.Environ(), "PATCHWORK_SERVER=http://"+r.http, "PATCHWORK_PASSPHRASE=correct horse")
+	c.Env = append(os.Environ(), "PATCHWORK_SERVER=http://"+r.http)
+	if slices.Contains(args, "--encrypt") {
+		c.Env = append(c.Env, "PATCHWORK_PASSPHRASE=correct horse")
+	}
 	c.Dir, c.Stderr = t.TempDir(), said
 	return c, said
 }

@@ -102,7 +102,7 @@ func TestEveryPageOfTheManualIsShown(t *testing.T) {
 			}
 		}
 		for _, block := range regexp.MustCompile(`(?s)<pre.*?</pre>`).FindAllString(string(html), -1) {
-			if strings.Contains(block, "localhost:8080") || strings.Contains(block, "ssh -p 2222") {
+			if strings.Contains(block, "localhost:8080") || strings.Contains(block, "ssh -p 2222 localhost") {
 				t.Errorf("%s has a command that leads to localhost: %s", d.Name, block)
 			}
 		}
