@@ -35,8 +35,10 @@ var userEndpoints = map[string]controlEndpoint{
 // alone, whatever their patterns say.
 func NeedsAdmin(endpoint string) bool { return userEndpoints[endpoint].admin }
 
-// serverEndpoints are below /_/, for the admins of the server.
+// serverEndpoints are below /_/: one for everybody, the others for the admins of
+// the server.
 var serverEndpoints = map[string]controlEndpoint{
+	"whoami":           {http.MethodGet, false, (*Server).whoami},
 	"users":            {http.MethodGet, true, (*Server).cachedUsers},
 	"invalidate_cache": {http.MethodPost, true, (*Server).invalidateAll},
 	"stats":            {http.MethodGet, true, (*Server).totals},
@@ -73,6 +75,9 @@ func (s *Server) serverControl(w *response, r *http.Request, path string) error 
 	}
 	if r.Method != e.method {
 		return notAllowed(e.method)
+	}
+	if !e.admin {
+		return e.serve(s, w, r, "")
 	}
 	err := acl.ErrTokenNotFound
 	if s.cfg.Users != nil {

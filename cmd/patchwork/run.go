@@ -50,6 +50,7 @@ func commands() []*cli.Command {
 		downloadCommand(),
 		notifyCommand(),
 		completionCommand(),
+		doctorCommand(),
 		manCommand(),
 	}
 }

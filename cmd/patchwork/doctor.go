@@ -1,0 +1,192 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/urfave/cli/v2"
+)
+
+func doctorCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "doctor",
+		Usage:     "find out what breaks between here and a relay, and how to mend it",
+		UsageText: "patchwork doctor [--quick] [--proxy NAME] [--json] [URL]\npatchwork doctor --config [--proxy NAME]",
+		Description: "Every check is one line: ok, warn or FAIL, what was seen, and what it means. At the end comes the configuration of the proxy that mends it.\n" +
+			"It uses public channels with random names, ten requests a second at most, and needs no token. Exit code 1: something fails.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "server", Usage: "`URL` of the relay, the same as the argument", DefaultText: "$PATCHWORK_SERVER, else http://localhost:8080"},
+			&cli.StringFlag{Name: "ssh-port", Usage: "`PORT` of the relay's SSH door; -1 is none", DefaultText: "2222"},
+			&cli.DurationFlag{Name: "idle", Value: 75 * time.Second, Usage: "how long nothing is sent, to see whether that is cut off"},
+			&cli.BoolFlag{Name: "quick", Usage: "do not look at what silence does, which is what takes long"},
+			&cli.IntFlag{Name: "body", Value: 64, Usage: "try bodies of up to `MIB` MiB"},
+			&cli.StringFlag{Name: "proxy", Usage: "write configuration for `NAME`: " + strings.Join(proxyNames(), ", ") + ", or all", DefaultText: "the one that is seen, else nginx"},
+			&cli.BoolFlag{Name: "config", Usage: "write the whole configuration of a proxy, and measure nothing"},
+			&cli.BoolFlag{Name: "json", Usage: "write one JSON object"},
+		},
+		Action: func(c *cli.Context) error {
+			args, err := plainWords(c, 0, 1)
+			if err != nil {
+				return err
+			}
+			if name := c.String("proxy"); name != "" && name != "all" && !slices.Contains(proxyNames(), name) {
+				return usagef("--proxy %q is none of %s and all", name, strings.Join(proxyNames(), ", "))
+			}
+			if c.Bool("config") {
+				return writeWholeConfig(c.App.Writer, firstOf(c.String("proxy"), "nginx"))
+			}
+			if len(args) == 1 {
+				if err := c.Set("server", args[0]); err != nil {
+					return err
+				}
+			}
+			return clientAction(doctor)(c)
+		},
+	}
+}
+
+// writeWholeConfig writes what a proxy needs, for a relay that has none yet.
+func writeWholeConfig(w io.Writer, name string) error {
+	for _, p := range proxiesNamed(name) {
+		if _, err := io.WriteString(w, p.config(everyRemedy())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A doctorReport is what the doctor has to say in the end, and its JSON.
+type doctorReport struct {
+	URL    string            `json:"url"`
+	Checks []finding         `json:"checks"`
+	Config map[string]string `json:"config,omitempty"` // by proxy: what mends what was found
+	Relay  []string          `json:"relay,omitempty"`  // flags that the relay needs
+}
+
+func doctor(c *cli.Context, cl *client) error {
+	e, err := newExam(c, cl)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	asJSON := c.Bool("json")
+	r := doctorReport{Checks: []finding{}}
+	failed := 0
+	e.examine(c.Context, func(f finding) {
+		r.Checks = append(r.Checks, f)
+		if f.Verdict == verdictFail {
+			failed++
+		}
+		if !asJSON {
+			fmt.Fprintln(cl.stdout, f)
+		}
+	})
+	if c.Context.Err() != nil {
+		return c.Context.Err()
+	}
+	r.URL = e.base.String()
+	r.mend(firstOf(c.String("proxy"), e.seenProxy(), "nginx"))
+	if asJSON {
+		out := json.NewEncoder(cl.stdout)
+		out.SetIndent("", "  ")
+		out.SetEscapeHTML(false)
+		err = out.Encode(r)
+	} else {
+		_, err = io.WriteString(cl.stdout, r.advice())
+	}
+	if err != nil {
+		return err
+	}
+	if failed > 0 {
+		return errSaid
+	}
+	return nil
+}
+
+// mend puts together what mends the findings.
+func (r *doctorReport) mend(proxy string) {
+	var remedies []remedy
+	for _, f := range r.Checks {
+		remedies = append(remedies, f.Mend...)
+		if f.Flag != "" && !slices.Contains(r.Relay, f.Flag) {
+			r.Relay = append(r.Relay, f.Flag)
+		}
+	}
+	for _, p := range proxiesNamed(proxy) {
+		if text := p.config(remedies); text != "" {
+			if r.Config == nil {
+				r.Config = map[string]string{}
+			}
+			r.Config[p.name] = text
+		}
+	}
+}
+
+// advice is the end of the report as text; "" when there is nothing to mend.
+func (r *doctorReport) advice() string {
+	var b strings.Builder
+	for _, name := range proxyNames() {
+		if text := r.Config[name]; text != "" {
+			fmt.Fprintf(&b, "\nTo mend it, %s needs:\n\n%s", name, text)
+		}
+	}
+	for _, flag := range r.Relay {
+		fmt.Fprintf(&b, "\nThe relay needs to be started with:\n\n%s\n", flag)
+	}
+	return b.String()
+}
+
+// A verdict is how a check came out.
+type verdict string
+
+const (
+	verdictOK   verdict = "ok"
+	verdictWarn verdict = "warn" // worth knowing; nothing breaks
+	verdictFail verdict = "FAIL"
+)
+
+// A finding is what one check has seen.
+type finding struct {
+	Check   string   `json:"check"`
+	Verdict verdict  `json:"verdict"`
+	Seen    string   `json:"seen"`
+	Means   string   `json:"means,omitempty"`
+	Mend    []remedy `json:"mend,omitempty"` // what of a proxy's configuration mends it
+	Flag    string   `json:"flag,omitempty"` // what flag of the relay does
+}
+
+func (f finding) String() string {
+	line := fmt.Sprintf("%-4s  %-18s  %s", f.Verdict, f.Check, f.Seen)
+	if f.Means != "" {
+		line += "; " + f.Means
+	}
+	return strings.Map(func(r rune) rune { // one line a check, whatever a proxy put into its answer
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, line)
+}
+
+func good(check, seen string, args ...any) finding {
+	return finding{Check: check, Verdict: verdictOK, Seen: fmt.Sprintf(seen, args...)}
+}
+
+func warning(check, means string, seen string, args ...any) finding {
+	return finding{Check: check, Verdict: verdictWarn, Means: means, Seen: fmt.Sprintf(seen, args...)}
+}
+
+func bad(check, means string, seen string, args ...any) finding {
+	return finding{Check: check, Verdict: verdictFail, Means: means, Seen: fmt.Sprintf(seen, args...)}
+}
+
+// mendedBy says what in a proxy's configuration mends it.
+func (f finding) mendedBy(r ...remedy) finding {
+	f.Mend = r
+	return f
+}
