@@ -53,7 +53,7 @@ func doctorCommand() *cli.Command {
 // writeWholeConfig writes what a proxy needs, for a relay that has none yet.
 func writeWholeConfig(w io.Writer, name string) error {
 	for _, p := range proxiesNamed(name) {
-		if _, err := io.WriteString(w, p.config(everyRemedy())); err != nil {
+		if _, err := io.WriteString(w, p.config(everything)); err != nil {
 			return err
 		}
 	}
@@ -118,7 +118,7 @@ func (r *doctorReport) mend(proxy string) {
 		}
 	}
 	for _, p := range proxiesNamed(proxy) {
-		if text := p.config(remedies); text != "" {
+		if text := p.mending(remedies); text != "" {
 			if r.Config == nil {
 				r.Config = map[string]string{}
 			}

@@ -22,7 +22,7 @@ type arrival struct {
 	Host      string    `json:"host"`
 	Time      time.Time `json:"time"`
 
-	port        int // that the request left from
+	left, to    *net.TCPAddr // the connection here
 	asked, told time.Time
 }
 
@@ -34,9 +34,8 @@ const pretended = "192.0.2.55"
 // question.
 func (e *exam) whoami(ctx context.Context, forwarded string) (a arrival, ok bool, err error) {
 	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		if tcp, ok := info.Conn.LocalAddr().(*net.TCPAddr); ok {
-			a.port = tcp.Port
-		}
+		a.left, _ = info.Conn.LocalAddr().(*net.TCPAddr)
+		a.to, _ = info.Conn.RemoteAddr().(*net.TCPAddr)
 	}}
 	q := question{method: http.MethodGet, path: "/_/whoami", header: http.Header{}}
 	if forwarded != "" {
@@ -63,7 +62,7 @@ func (e *exam) arrival(ctx context.Context) []finding {
 	if !ok {
 		return []finding{warning("address", "behind a proxy, see in its log that the addresses of clients are right", "the relay does not know /_/whoami: it is older than this program, or the path is not passed on")}
 	}
-	direct := a.Port == a.port && !a.Forwarded
+	direct := !a.Forwarded && a.left != nil && a.Port == a.left.Port
 	e.proxied = !direct && (a.Forwarded || e.server != "" || a.Protocol == "HTTP/1.0" || !e.sameHost(a.Host))
 	findings := []finding{a.clock()}
 	if direct {
@@ -93,28 +92,42 @@ func (e *exam) sameHost(arrived string) bool {
 
 // address judges whom the relay takes a client for.
 func (e *exam) address(ctx context.Context, a arrival) finding {
-	const shared = "all clients share one rate limit and one line in the log"
-	flag := "--trusted-proxies " + a.Address
+	const shared = "all clients share one rate limit and one address in the log"
+	if a.Trusted && !a.TrustsYou { // else what it writes itself is not believed, or has to be
+		b, ok, err := e.whoami(ctx, pretended)
+		if err == nil && ok && b.Address == pretended {
+			return bad("address", "whoever writes addresses into X-Forwarded-For has no rate limit", "the proxy lets clients say who they are").mendedBy(remedyAddress)
+		}
+	}
+	f := finding{Check: "address", Verdict: verdictFail, Means: shared}
+	if !a.Trusted {
+		f.Flag = "--trusted-proxies " + a.Address
+	}
 	switch {
 	case a.Forwarded && !a.Trusted:
-		f := bad("address", shared, "the relay counts you as %s, which is the proxy: it does not believe its X-Forwarded-For", a.Address)
-		f.Flag = flag
+		f.Seen = "the relay counts you as " + a.Address + ", which is the proxy: it does not believe its X-Forwarded-For"
 		return f
-	case !a.Forwarded && !e.proxied:
-		return good("address", "%s, and no sign of a proxy", a.Address)
-	case !a.Forwarded:
-		f := bad("address", shared, "the relay counts you as %s: the proxy does not say in X-Forwarded-For who you are", a.Address).mendedBy(remedyAddress)
-		if !a.Trusted {
-			f.Flag = flag
-		}
-		return f
-	case a.TrustsYou: // what it writes itself is believed, and has to be
+	case a.Forwarded && a.TrustsYou:
 		return good("address", "%s, which is a trusted proxy itself", a.Address)
+	case a.Forwarded:
+		return good("address", "%s, as the proxy says, and no client can say otherwise", a.Address)
+	case e.proxied:
+		f.Seen = "the relay counts you as " + a.Address + ": the proxy does not say in X-Forwarded-For who you are"
+		return f.mendedBy(remedyAddress)
+	case a.untranslated():
+		return warning("address", "if it does so for all, "+shared, "the relay counts you as %s, but your connection does not end there: something in between does not say who you are", a.Address)
 	}
-	if b, ok, err := e.whoami(ctx, pretended); err == nil && ok && b.Address == pretended {
-		return bad("address", "whoever writes addresses into X-Forwarded-For has no rate limit", "the proxy lets a client say who it is").mendedBy(remedyAddress)
+	return good("address", "%s, and no sign of a proxy", a.Address)
+}
+
+// untranslated tells whether no router can have changed the address on the way: from
+// a public address, and from one network of private ones into the same.
+func (a arrival) untranslated() bool {
+	if a.left == nil || a.to == nil {
+		return false
 	}
-	return good("address", "%s, as the proxy says, and no client can say otherwise", a.Address)
+	private := func(ip net.IP) bool { return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() }
+	return !private(a.left.IP) || private(a.to.IP)
 }
 
 // clock compares the relay's clock with the one here, as exactly as the way there

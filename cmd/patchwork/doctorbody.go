@@ -26,6 +26,10 @@ func (e *exam) bodies(ctx context.Context) []finding {
 		case sent.ok() && got.ok() && arrived == size:
 			passed = size
 			continue
+		case got.ok() && arrived == size && ctx.Err() == nil:
+			e.resets = true
+			return []finding{bad("confirmation", "senders send again what has arrived: the proxy resets its connections to the relay when it has all, which looks like death",
+				"a receiver got %s whole, and its sender %s", mib(size), sent).mendedBy(remedyConfirm)}
 		case ctx.Err() != nil && passed > 0:
 			return []finding{good(check, "%s pass; there was no time for %s", mib(passed), mib(size))}
 		case ctx.Err() != nil:
@@ -104,6 +108,9 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 // next one; a proxy in between has taken the message and cannot tell.
 func (e *exam) confirmation(ctx context.Context) []finding {
 	const check = "confirmation"
+	if e.resets {
+		return nil // told already
+	}
 	ctx, cancel := context.WithTimeout(ctx, 2*soon)
 	defer cancel()
 	path := e.channel + "/confirmation"

@@ -44,7 +44,7 @@ type exam struct {
 	server   string // what calls itself the server, by its header
 	stranger bool   // the relay is older than /_/whoami
 	proxied  bool   // something stands between here and the relay
-	buffers  bool   // it keeps responses back
+	resets   bool   // it ends its connections to the relay so that nothing is confirmed
 }
 
 func newExam(c *cli.Context, cl *client) (*exam, error) {
@@ -264,8 +264,12 @@ func trouble(sent, got reply) (who string, what reply) {
 	return "the receiver", got
 }
 
-// seenProxy names the proxy that calls itself by a known name; "" is none.
+// seenProxy names the proxy that calls itself by a known name, or is known by what
+// it does; "" is none.
 func (e *exam) seenProxy() string {
+	if e.resets && e.server == "" {
+		return "haproxy"
+	}
 	called := strings.ToLower(e.server)
 	for _, name := range proxyNames() {
 		if strings.HasPrefix(called, name) {

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -90,14 +89,11 @@ func (e *exam) redirected(resp *http.Response) *url.URL {
 
 // redirectFinding says what a redirect does to those who send.
 func redirectFinding(from, to *url.URL, status int) finding {
-	const advice = "patchwork follows no redirects: use the address it leads to"
 	if status == http.StatusTemporaryRedirect || status == http.StatusPermanentRedirect {
-		return finding{Check: "redirect", Verdict: verdictWarn, Means: advice,
-			Seen: fmt.Sprintf("%s leads to %s with %d, which keeps a POST a POST", from, to, status)}
+		return good("redirect", "%s leads to %s with %d, which keeps a POST a POST; patchwork itself follows no redirects", from, to, status)
 	}
-	return finding{Check: "redirect", Verdict: verdictWarn, Mend: []remedy{remedyRedirect},
-		Means: "'curl -L' makes a GET of a POST on that way, and receives where it should send; " + advice,
-		Seen:  fmt.Sprintf("%s leads to %s with %d", from, to, status)}
+	return warning("redirect", "'curl -L' makes a GET of a POST on that way, and receives where it should send", "%s leads to %s with %d", from, to, status).
+		mendedBy(remedyRedirect)
 }
 
 // redirect looks at what is at http:// when the relay is at https://.
@@ -125,11 +121,7 @@ func (e *exam) plainDoor(ctx context.Context, plain *url.URL) []finding {
 	}
 	resp.Body.Close()
 	if to := other.redirected(resp); to != nil {
-		f := redirectFinding(plain, to, resp.StatusCode)
-		if len(f.Mend) == 0 {
-			f.Verdict, f.Means = verdictOK, ""
-		}
-		return []finding{f}
+		return []finding{redirectFinding(plain, to, resp.StatusCode)}
 	}
 	if resp.StatusCode == http.StatusOK {
 		return []finding{warning("redirect", "what is sent there, tokens too, can be read on the way", "%s answers as well, without TLS", plain)}
