@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -36,6 +37,9 @@ func doctorRelay(t *testing.T, flags ...string) *relay {
 	return r
 }
 
+// unredirected takes a redirect for an answer.
+var unredirected = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
 // front runs a proxy until the test ends. It is ready when url is answered.
 func front(t *testing.T, url string, program string, args ...string) {
 	t.Helper()
@@ -48,6 +52,7 @@ func front(t *testing.T, url string, program string, args ...string) {
 	var said bytes.Buffer
 	cmd := exec.Command(binary, args...)
 	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // some have children, which have to end with them
 	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "HOME="+t.TempDir())
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -58,14 +63,14 @@ func front(t *testing.T, url string, program string, args ...string) {
 		close(ended)
 	}()
 	t.Cleanup(func() {
-		cmd.Process.Kill() //nolint:errcheck // by its own process id
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) //nolint:errcheck // by its own process id; it may be gone
 		<-ended
 	})
 	late := time.After(patience)
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
-		resp, err := http.Get(url) //nolint:gosec,noctx // our own, and short
+		resp, err := unredirected.Get(url) //nolint:noctx // short
 		if err == nil {
 			resp.Body.Close()
 			return

@@ -90,7 +90,7 @@ var proxies = []proxy{
 		}},
 	}, "what else is wrong is not HAProxy's default: see what option and http-request lines change"},
 	{"apache", []configPart{
-		{"in the virtual host of the relay, with the modules proxy, proxy_http and env", []directive{
+		{"in the virtual host of the relay, with the modules proxy, proxy_http, env and reqtimeout", []directive{
 			line("ProxyPass / http://127.0.0.1:8080/ nocanon upgrade=websocket", remedyPath, remedyUpgrade),
 			line("AllowEncodedSlashes NoDecode", remedyPath),
 			line("ProxyPreserveHost On", remedyHost),

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A fronted proxy is how one of the doctor's proxies is run before a relay.
+type fronted struct {
+	bare []string // what leads to the relay at all, as its manual begins
+	want map[string]verdict
+	// With all that the doctor writes it is well, but for these.
+	left  map[string]verdict
+	start func(t *testing.T, address, dir string, lines []string)
+}
+
+// frontedProxies are those but nginx, which has a test of its own.
+var frontedProxies = map[string]fronted{
+	"caddy": {
+		want:  map[string]verdict{"response-buffering": verdictFail},
+		start: startCaddy,
+	},
+	"haproxy": {
+		bare: []string{"mode http", "option forwardfor", "timeout client 2s", "timeout server 2s"},
+		want: map[string]verdict{"confirmation": verdictFail, "idle-receiver": verdictFail, "idle-sender": verdictFail, "idle-message": verdictFail, "idle-websocket": verdictFail},
+		// In mode tcp nobody tells the relay who the client is.
+		left:  map[string]verdict{"address": verdictWarn},
+		start: startHAProxy,
+	},
+	"apache": {
+		bare: []string{"ProxyPass / http://127.0.0.1:8080/", "Timeout 2"},
+		want: map[string]verdict{
+			"host": verdictWarn, "paths": verdictFail, "request-buffering": verdictFail, "websocket": verdictFail,
+			"idle-receiver": verdictFail, "idle-sender": verdictFail, "idle-message": verdictFail,
+		},
+		start: startApache,
+	},
+}
+
+// TestDoctorMendsOtherProxies has each proxy stand before a relay as it is without
+// advice, and with what the doctor writes about it.
+func TestDoctorMendsOtherProxies(t *testing.T) {
+	t.Parallel()
+	beside := besides(3)
+	for _, name := range proxyNames() {
+		p, ok := frontedProxies[name]
+		if !ok {
+			continue
+		}
+		beside.run(t, name, func(t *testing.T) {
+			r := doctorRelay(t, "--trusted-proxies", "127.0.0.1")
+			ask := func(lines []string) (doctorReport, int) {
+				address := unusedAddress(t)
+				for i := range lines {
+					lines[i] = strings.ReplaceAll(lines[i], "127.0.0.1:8080", r.http)
+				}
+				p.start(t, address, t.TempDir(), append(lines, "relay "+r.http))
+				return askDoctor(t, nil, "--idle", "4s", "--body", "10", "--proxy", name, "--ssh-port", sshPortOf(r), address)
+			}
+			got, code := ask(slices.Clone(p.bare))
+			if name == "haproxy" { // its resets make trouble by chance in what else is sent
+				for check := range troubles(got) {
+					if p.want[check] == "" {
+						p.want[check] = got.finding(check).Verdict
+					}
+				}
+			}
+			wantTroubles(t, got, code, p.want)
+			if got.Config[name] == "" {
+				t.Fatal("nothing that mends it")
+			}
+			got, code = ask(override(p.bare, directives(got.Config[name], false)...))
+			wantTroubles(t, got, code, p.left)
+
+			// And so with everything, as it is written for a proxy that is new.
+			got, code = ask(override(p.bare, directives(proxiesNamed(name)[0].config(everything), false)...))
+			wantTroubles(t, got, code, p.left)
+		})
+	}
+	beside.wait()
+}
+
+// relayLine takes the last line, that names the relay, off the others.
+func relayLine(lines []string) (relay string, others []string) {
+	last := len(lines) - 1
+	return strings.TrimPrefix(lines[last], "relay "), lines[:last]
+}
+
+func startCaddy(t *testing.T, address, dir string, lines []string) {
+	t.Helper()
+	relay, lines := relayLine(lines)
+	file := filepath.Join(dir, "Caddyfile")
+	text := fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n}\nhttp://%s {\n\treverse_proxy %s {\n%s\n}\n}\n", address, relay, strings.Join(lines, "\n"))
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	front(t, "http://"+address+"/healthz", "caddy", "run", "--config", file, "--adapter", "caddyfile")
+}
+
+func startHAProxy(t *testing.T, address, dir string, lines []string) {
+	t.Helper()
+	relay, lines := relayLine(lines)
+	file := filepath.Join(dir, "haproxy.cfg")
+	text := fmt.Sprintf("defaults\ntimeout connect 5s\n%s\nfrontend f\nbind %s\ndefault_backend b\nbackend b\nserver relay %s\n", strings.Join(lines, "\n"), address, relay)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	front(t, "http://"+address+"/healthz", "haproxy", "-db", "-f", file)
+}
+
+func startApache(t *testing.T, address, dir string, lines []string) {
+	t.Helper()
+	_, lines = relayLine(lines)
+	var conf strings.Builder
+	fmt.Fprintf(&conf, "ServerName localhost\nServerRoot %[1]s\nPidFile %[1]s/pid\nErrorLog %[1]s/error.log\nListen %[2]s\n", dir, address)
+	for _, module := range []string{"mpm_event", "authz_core", "proxy", "proxy_http", "env", "reqtimeout", "alias"} {
+		fmt.Fprintf(&conf, "LoadModule %[1]s_module /usr/lib/apache2/modules/mod_%[1]s.so\n", module)
+	}
+	fmt.Fprintf(&conf, "<VirtualHost %s>\n%s\n</VirtualHost>\n", address, strings.Join(lines, "\n"))
+	file := filepath.Join(dir, "apache.conf")
+	if err := os.WriteFile(file, []byte(conf.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	front(t, "http://"+address+"/healthz", "apache2", "-f", file, "-DFOREGROUND")
+}

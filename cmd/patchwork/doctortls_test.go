@@ -1,0 +1,161 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	pacing "golang.org/x/time/rate"
+)
+
+// selfSigned writes a certificate for the loopback, and its key.
+func selfSigned(t *testing.T, until time.Time) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: until,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for file, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: cert}, keyFile: {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certFile, keyFile
+}
+
+// tlsFront runs nginx with TLS and HTTP/2 before a relay, and beside it a server
+// that sends people there, with the directive redirect.
+func tlsFront(t *testing.T, r *relay, until time.Time, redirect string) (secure, plain, certFile string) {
+	t.Helper()
+	certFile, keyFile := selfSigned(t, until)
+	secure, plain = unusedAddress(t), unusedAddress(t)
+	redirect = strings.ReplaceAll(redirect, "$host", secure) // the real ports are 443 and 80
+	nginxServers(t, "http://"+plain, fmt.Sprintf(`server { listen %s ssl http2; ssl_certificate %s; ssl_certificate_key %s;
+location / { %s } }
+server { listen %s; %s }`, secure, certFile, keyFile, relayIn(r, goodNginx()), plain, redirect))
+	return secure, plain, certFile
+}
+
+func TestDoctorGoesThroughTLSAndHTTP2(t *testing.T) {
+	t.Parallel()
+	r := doctorRelay(t, "--trusted-proxies", proxyPeer)
+	secure, plain, cert := tlsFront(t, r, time.Now().AddDate(1, 0, 0), "return 301 https://$host$request_uri;")
+	args := []string{"--idle", "2s", "--body", "1", "--ssh-port", "-1"}
+
+	got, code := askDoctor(t, []string{"SSL_CERT_FILE=" + cert}, append(args, "https://"+secure)...)
+	wantTroubles(t, got, code, map[string]verdict{})
+	for check, seen := range map[string]string{"http2": "messages pass over it", "certificate": "TLS 1."} {
+		if f := got.finding(check); !strings.Contains(f.Seen, seen) {
+			t.Error(f)
+		}
+	}
+
+	t.Run("an unknown authority", func(t *testing.T) {
+		got, code := askDoctor(t, nil, append(args, "https://"+secure)...)
+		wantTroubles(t, got, code, map[string]verdict{"certificate": verdictFail})
+		if f := got.finding("certificate"); !strings.Contains(f.Seen, "SSL_CERT_FILE") {
+			t.Error(f)
+		}
+	})
+	t.Run("a redirect, and a better one", func(t *testing.T) {
+		got, code := askDoctor(t, []string{"SSL_CERT_FILE=" + cert}, append(args, plain)...)
+		wantTroubles(t, got, code, map[string]verdict{"redirect": verdictWarn})
+		if got.URL != "https://"+secure {
+			t.Errorf("looked at %s", got.URL)
+		}
+		mend := strings.Join(directives(got.Config["nginx"], true), "\n")
+		_, plain, cert := tlsFront(t, r, time.Now().AddDate(1, 0, 0), mend)
+		got, code = askDoctor(t, []string{"SSL_CERT_FILE=" + cert}, append(args, plain)...)
+		wantTroubles(t, got, code, map[string]verdict{})
+		if f := got.finding("redirect"); !strings.Contains(f.Seen, "308, which keeps a POST a POST") {
+			t.Error(f)
+		}
+	})
+}
+
+func TestDoctorSeesACertificateEnd(t *testing.T) {
+	t.Parallel()
+	r := doctorRelay(t, "--trusted-proxies", proxyPeer)
+	args := []string{"--quick", "--body", "1", "--ssh-port", "-1"}
+	secure, _, cert := tlsFront(t, r, time.Now().AddDate(0, 0, 3), "return 404;")
+	got, code := askDoctor(t, []string{"SSL_CERT_FILE=" + cert}, append(args, "https://"+secure)...)
+	wantTroubles(t, got, code, map[string]verdict{"certificate": verdictWarn})
+	secure, _, cert = tlsFront(t, r, time.Now().Add(-time.Minute), "return 404;")
+	got, code = askDoctor(t, []string{"SSL_CERT_FILE=" + cert}, append(args, "https://"+secure)...)
+	wantTroubles(t, got, code, map[string]verdict{"certificate": verdictFail})
+}
+
+// unconnected is an exam without a command line.
+func unconnected(base *url.URL) *exam {
+	e := &exam{
+		cl:   &client{base: base, http: unredirected},
+		base: base, channel: "/p/doctor-test", pace: pacing.NewLimiter(pacing.Inf, 1), tls: &tls.Config{MinVersion: tls.VersionTLS12},
+	}
+	e.connect()
+	return e
+}
+
+func TestDoctorLooksAtThePortWithoutTLS(t *testing.T) {
+	closed, err := url.Parse("http://" + unusedAddress(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		status int
+		to     string
+		want   verdict
+	}{
+		"closed":                   {0, "", verdictOK},
+		"the relay itself":         {200, "", verdictWarn},
+		"another site":             {404, "", verdictOK},
+		"redirects":                {301, "https://127.0.0.1/healthz", verdictWarn},
+		"redirects, and well":      {308, "https://127.0.0.1/healthz", verdictOK},
+		"redirects somewhere else": {301, "https://example.org/", verdictOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plain := closed
+			if test.status > 0 {
+				s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Location", test.to)
+					w.WriteHeader(test.status)
+				}))
+				defer s.Close()
+				plain, _ = url.Parse(s.URL)
+			}
+			e := unconnected(&url.URL{Scheme: "https", Host: "127.0.0.1"})
+			defer e.close()
+			got := e.plainDoor(t.Context(), plain)
+			if len(got) != 1 || got[0].Verdict != test.want {
+				t.Errorf("got %v, want %s", got, test.want)
+			}
+		})
+	}
+}
