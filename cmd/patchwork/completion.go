@@ -119,6 +119,7 @@ var fixedWords = map[string][]string{
 	"completion": {"bash", "zsh", "fish"}, "get-hook": {"h", "r"},
 	"--namespace": {"p", "h", "r", "u"}, "-n": {"p", "h", "r", "u"}, "--type": {"plain", "markdown", "html"},
 	"send --mode": {"queue", "pubsub"}, "send -m": {"queue", "pubsub"}, "share --mode": {"queue", "pubsub"}, "share -m": {"queue", "pubsub"},
+	"doctor --proxy": append(proxyNames(), "all"),
 }
 
 // completions are the commands, from the definitions that help shows too.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,20 +18,22 @@ type fronted struct {
 	// With all that the doctor writes it is well, but for these.
 	left  map[string]verdict
 	start func(t *testing.T, address, dir string, lines []string)
+	// redirects starts it with what the doctor writes for the port without TLS.
+	redirects func(t *testing.T, address, dir string, lines []string)
 }
 
 // frontedProxies are those but nginx, which has a test of its own.
 var frontedProxies = map[string]fronted{
 	"caddy": {
 		want:  map[string]verdict{"response-buffering": verdictFail},
-		start: startCaddy,
+		start: startCaddy, redirects: redirectingCaddy,
 	},
 	"haproxy": {
 		bare: []string{"mode http", "option forwardfor", "timeout client 2s", "timeout server 2s"},
 		want: map[string]verdict{"confirmation": verdictFail, "idle-receiver": verdictFail, "idle-sender": verdictFail, "idle-message": verdictFail, "idle-websocket": verdictFail},
 		// In mode tcp nobody tells the relay who the client is.
 		left:  map[string]verdict{"address": verdictWarn},
-		start: startHAProxy,
+		start: startHAProxy, redirects: redirectingHAProxy,
 	},
 	"apache": {
 		bare: []string{"ProxyPass / http://127.0.0.1:8080/", "Timeout 2"},
@@ -37,7 +41,7 @@ var frontedProxies = map[string]fronted{
 			"host": verdictWarn, "paths": verdictFail, "request-buffering": verdictFail, "websocket": verdictFail,
 			"idle-receiver": verdictFail, "idle-sender": verdictFail, "idle-message": verdictFail,
 		},
-		start: startApache,
+		start: startApache, redirects: redirectingApache,
 	},
 }
 
@@ -90,40 +94,71 @@ func relayLine(lines []string) (relay string, others []string) {
 	return strings.TrimPrefix(lines[last], "relay "), lines[:last]
 }
 
-func startCaddy(t *testing.T, address, dir string, lines []string) {
+func TestWrittenRedirectsKeepAPost(t *testing.T) {
+	for name, p := range frontedProxies {
+		t.Run(name, func(t *testing.T) {
+			address := unusedAddress(t)
+			p.redirects(t, address, t.TempDir(), directives(proxiesNamed(name)[0].config(everything), true))
+			resp, err := unredirected.Post("http://"+address+"/p/a%2Fb?x=y", "text/plain", strings.NewReader("x")) //nolint:noctx // short
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			to, err := url.Parse(resp.Header.Get("Location"))
+			if err != nil || resp.StatusCode != http.StatusPermanentRedirect || to.Scheme != "https" || to.RequestURI() != "/p/a%2Fb?x=y" {
+				t.Errorf("%d to %s (%v)", resp.StatusCode, to, err)
+			}
+		})
+	}
+}
+
+func writeConfig(t *testing.T, dir, text string) string {
 	t.Helper()
-	relay, lines := relayLine(lines)
-	file := filepath.Join(dir, "Caddyfile")
-	text := fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n}\nhttp://%s {\n\treverse_proxy %s {\n%s\n}\n}\n", address, relay, strings.Join(lines, "\n"))
+	file := filepath.Join(dir, "config")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	front(t, "http://"+address+"/healthz", "caddy", "run", "--config", file, "--adapter", "caddyfile")
+	return file
+}
+
+func startCaddy(t *testing.T, address, dir string, lines []string) {
+	t.Helper()
+	relay, lines := relayLine(lines)
+	redirectingCaddy(t, address, dir, []string{"reverse_proxy " + relay + " {", strings.Join(lines, "\n"), "}"})
+}
+
+func redirectingCaddy(t *testing.T, address, dir string, lines []string) {
+	t.Helper()
+	text := fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n}\nhttp://%s {\n%s\n}\n", address, strings.Join(lines, "\n"))
+	front(t, "http://"+address+"/healthz", "caddy", "run", "--config", writeConfig(t, dir, text), "--adapter", "caddyfile")
 }
 
 func startHAProxy(t *testing.T, address, dir string, lines []string) {
 	t.Helper()
 	relay, lines := relayLine(lines)
-	file := filepath.Join(dir, "haproxy.cfg")
 	text := fmt.Sprintf("defaults\ntimeout connect 5s\n%s\nfrontend f\nbind %s\ndefault_backend b\nbackend b\nserver relay %s\n", strings.Join(lines, "\n"), address, relay)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	front(t, "http://"+address+"/healthz", "haproxy", "-db", "-f", file)
+	front(t, "http://"+address+"/healthz", "haproxy", "-db", "-f", writeConfig(t, dir, text))
+}
+
+func redirectingHAProxy(t *testing.T, address, dir string, lines []string) {
+	t.Helper()
+	text := fmt.Sprintf("defaults\nmode http\ntimeout client 9s\nfrontend f\nbind %s\n%s\n", address, strings.Join(lines, "\n"))
+	front(t, "http://"+address+"/healthz", "haproxy", "-db", "-f", writeConfig(t, dir, text))
 }
 
 func startApache(t *testing.T, address, dir string, lines []string) {
 	t.Helper()
 	_, lines = relayLine(lines)
+	redirectingApache(t, address, dir, lines)
+}
+
+func redirectingApache(t *testing.T, address, dir string, lines []string) {
+	t.Helper()
 	var conf strings.Builder
 	fmt.Fprintf(&conf, "ServerName localhost\nServerRoot %[1]s\nPidFile %[1]s/pid\nErrorLog %[1]s/error.log\nListen %[2]s\n", dir, address)
-	for _, module := range []string{"mpm_event", "authz_core", "proxy", "proxy_http", "env", "reqtimeout", "alias"} {
+	for _, module := range []string{"mpm_event", "authz_core", "proxy", "proxy_http", "env", "reqtimeout", "rewrite"} {
 		fmt.Fprintf(&conf, "LoadModule %[1]s_module /usr/lib/apache2/modules/mod_%[1]s.so\n", module)
 	}
 	fmt.Fprintf(&conf, "<VirtualHost %s>\n%s\n</VirtualHost>\n", address, strings.Join(lines, "\n"))
-	file := filepath.Join(dir, "apache.conf")
-	if err := os.WriteFile(file, []byte(conf.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	front(t, "http://"+address+"/healthz", "apache2", "-f", file, "-DFOREGROUND")
+	front(t, "http://"+address+"/healthz", "apache2", "-f", writeConfig(t, dir, conf.String()), "-DFOREGROUND")
 }

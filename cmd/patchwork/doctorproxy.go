@@ -100,8 +100,11 @@ var proxies = []proxy{
 			line("SetEnv proxy-prefetch-nonblocking 1", remedyRequests),
 			line("LimitRequestBody 0", remedySize),
 		}},
-		{"in the virtual host on port 80", []directive{
-			line("Redirect 308 / https://relay.example/", remedyRedirect),
+		{"in the virtual host on port 80, with the module rewrite; Redirect would spoil names", []directive{
+			line("AllowEncodedSlashes NoDecode", remedyRedirect),
+			line("RewriteEngine On", remedyRedirect),
+			line(`RewriteCond %{THE_REQUEST} "^\S+ (\S+)"`, remedyRedirect),
+			line("RewriteRule ^ https://%{HTTP_HOST}%1 [R=308,NE,QSD,L]", remedyRedirect),
 		}},
 	}, ""},
 }

@@ -15,20 +15,27 @@ import (
 // dialSocket opens a WebSocket that hears itself. When that fails the reply says
 // what came instead.
 func (e *exam) dialSocket(ctx context.Context, name string) (*websocket.Conn, reply) {
-	if err := e.pace.Wait(ctx); err != nil {
-		return nil, reply{err: err}
-	}
 	d := websocket.Dialer{Proxy: http.ProxyFromEnvironment, HandshakeTimeout: soon, TLSClientConfig: e.socketTLS()}
 	address := strings.TrimRight(e.base.String(), "/") + "/pipe/" + strings.TrimPrefix(e.channel, "/p/") + "/" + name + "?replay=true"
-	conn, resp, err := d.DialContext(ctx, "ws"+strings.TrimPrefix(address, "http"), nil)
-	if err == nil {
-		return conn, reply{status: http.StatusSwitchingProtocols}
+	for {
+		if err := e.pace.Wait(ctx); err != nil {
+			return nil, reply{err: err}
+		}
+		conn, resp, err := d.DialContext(ctx, "ws"+strings.TrimPrefix(address, "http"), nil)
+		switch {
+		case err == nil:
+			return conn, reply{status: http.StatusSwitchingProtocols}
+		case resp == nil:
+			return nil, reply{err: err}
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusTooManyRequests {
+			return nil, reply{status: resp.StatusCode, header: resp.Header}
+		}
+		if err := pause(ctx, retryAfter(resp.Header)); err != nil {
+			return nil, reply{err: err}
+		}
 	}
-	if resp == nil {
-		return nil, reply{err: err}
-	}
-	resp.Body.Close()
-	return nil, reply{status: resp.StatusCode, header: resp.Header}
 }
 
 func (e *exam) socketTLS() *tls.Config {

@@ -49,8 +49,8 @@ func commands() []*cli.Command {
 		shareCommand(),
 		downloadCommand(),
 		notifyCommand(),
-		completionCommand(),
 		doctorCommand(),
+		completionCommand(),
 		manCommand(),
 	}
 }
