@@ -100,11 +100,10 @@ var proxies = []proxy{
 			line("SetEnv proxy-prefetch-nonblocking 1", remedyRequests),
 			line("LimitRequestBody 0", remedySize),
 		}},
-		{"in the virtual host on port 80, with the module rewrite; Redirect would spoil names", []directive{
+		{"in the virtual host on port 80, with the module rewrite; Redirect would spoil %2F in names", []directive{
 			line("AllowEncodedSlashes NoDecode", remedyRedirect),
 			line("RewriteEngine On", remedyRedirect),
-			line(`RewriteCond %{THE_REQUEST} "^\S+ (\S+)"`, remedyRedirect),
-			line("RewriteRule ^ https://%{HTTP_HOST}%1 [R=308,NE,QSD,L]", remedyRedirect),
+			line("RewriteRule ^ https://%{HTTP_HOST}%{REQUEST_URI} [R=308,NE,L]", remedyRedirect),
 		}},
 	}, ""},
 }
