@@ -19,7 +19,7 @@ import (
 func TestHelpPagesOfClientCommands(t *testing.T) {
 	for _, c := range []*cli.Command{
 		sendCommand(), receiveCommand(), listenCommand(), getHookCommand(), reqCommand(), respondCommand(),
-		shareCommand(), downloadCommand(), notifyCommand(), doctorCommand(), completionCommand(), manCommand(),
+		shareCommand(), downloadCommand(), notifyCommand(), doctorCommand(), benchCommand(), completionCommand(), manCommand(),
 	} {
 		t.Run(c.Name, func(t *testing.T) {
 			for _, name := range c.Names() {

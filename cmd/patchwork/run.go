@@ -50,6 +50,7 @@ func commands() []*cli.Command {
 		downloadCommand(),
 		notifyCommand(),
 		doctorCommand(),
+		benchCommand(),
 		completionCommand(),
 		manCommand(),
 	}
