@@ -119,7 +119,6 @@ var fixedWords = map[string][]string{
 	"completion": {"bash", "zsh", "fish"}, "get-hook": {"h", "r"},
 	"--namespace": {"p", "h", "r", "u"}, "-n": {"p", "h", "r", "u"}, "--type": {"plain", "markdown", "html"},
 	"send --mode": {"queue", "pubsub"}, "send -m": {"queue", "pubsub"}, "share --mode": {"queue", "pubsub"}, "share -m": {"queue", "pubsub"},
-	"send --mode": {"queue", "pubsub"}, "send -m": {"queue", "pubsub"},
 	"bench --mode": {"queue", "pubsub"}, "bench -m": {"queue", "pubsub"}, "bench --vs-mode": {"queue", "pubsub"},
 	"doctor --proxy": append(proxyNames(), "all"),
 }

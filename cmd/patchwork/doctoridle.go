@@ -20,16 +20,18 @@ import (
 type lull struct {
 	check string
 	means string
+	mends remedy
 	// run connects, says nothing until over is closed or the connection breaks, and
 	// then sees whether it is good for anything.
 	run func(e *exam, ctx context.Context, path string, over <-chan struct{}) reply
 }
 
 var lulls = []lull{
-	{"idle-receiver", "whoever waits longer for a message is sent away", (*exam).waitReceiving},
-	{"idle-sender", "whoever waits longer for a receiver is sent away", (*exam).waitSending},
-	{"idle-message", "a message in which nothing comes for that long is cut off, tail -f and live logs for instance", (*exam).pauseSending},
-	{"idle-websocket", "a WebSocket on which nothing comes for that long is cut off", (*exam).pauseSocket},
+	{"idle-receiver", "whoever waits longer for a message is sent away", remedyIdle, (*exam).waitReceiving},
+	{"idle-sender", "whoever waits longer for a receiver is sent away", remedyIdle, (*exam).waitSending},
+	{"idle-message", "a message in which nothing comes for that long is cut off, tail -f and live logs for instance", remedyIdle, (*exam).pauseSending},
+	{"idle-websocket", "a WebSocket on which nothing comes for that long is cut off", remedyIdle, (*exam).pauseSocket},
+	{"idle-http2", "whoever waits for a message over HTTP/2, which curl takes by itself, is cut off", remedyBeats, (*exam).waitHTTP2},
 }
 
 // silence finds out, all at once, which connections outlive e.idle without a word,
@@ -71,14 +73,35 @@ func (l lull) judge(e *exam, r reply, lasted time.Duration) finding {
 		// An answer of the relay itself: open CORS is on all of them.
 		return warning(l.check, "that is --request-timeout, and no proxy", "the relay lets nobody wait longer than %s", lasted)
 	case lasted >= e.idle:
-		return bad(l.check, l.means, "after %s of silence nothing passes any more: %s", e.idle, r).mendedBy(remedyIdle)
+		return bad(l.check, l.means, "after %s of silence nothing passes any more: %s", e.idle, r).mendedBy(l.mends)
 	}
-	return bad(l.check, l.means, "cut off after %s: %s", lasted, r).mendedBy(remedyIdle)
+	return bad(l.check, l.means, "cut off after %s: %s", lasted, r).mendedBy(l.mends)
 }
 
 // waitReceiving waits for a message that comes when the quiet is over.
 func (e *exam) waitReceiving(ctx context.Context, path string, over <-chan struct{}) reply {
 	return e.meet(ctx, over, getting(path), posting(path, "late"))
+}
+
+// waitHTTP2 waits for a message over HTTP/2, where there is that.
+func (e *exam) waitHTTP2(ctx context.Context, path string, over <-chan struct{}) reply {
+	if e.base.Scheme != "https" {
+		return reply{err: errNotBegun}
+	}
+	t := e.transport(true)
+	defer t.CloseIdleConnections()
+	via := &http.Client{Transport: t, CheckRedirect: e.http.CheckRedirect}
+	resp, err := e.ask(ctx, question{method: http.MethodGet, path: "/healthz", via: via})
+	if err != nil {
+		return reply{err: errNotBegun} // that is the finding of another check
+	}
+	resp.Body.Close()
+	if resp.ProtoMajor < 2 {
+		return reply{err: errNotBegun}
+	}
+	waits := getting(path)
+	waits.via = via
+	return e.meet(ctx, over, waits, posting(path, "late"))
 }
 
 // waitSending waits for a receiver that comes when the quiet is over.

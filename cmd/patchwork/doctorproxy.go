@@ -10,6 +10,7 @@ type remedy string
 
 const (
 	remedyAddress   remedy = "address"
+	remedyBeats     remedy = "heartbeats"
 	remedyConfirm   remedy = "confirmation"
 	remedyHost      remedy = "host"
 	remedyIdle      remedy = "idle"
@@ -24,7 +25,7 @@ const (
 
 // everything is what a proxy needs that is new.
 var everything = []remedy{
-	remedyAddress, remedyConfirm, remedyHost, remedyIdle, remedyPath, remedyProtocol,
+	remedyAddress, remedyBeats, remedyConfirm, remedyHost, remedyIdle, remedyPath, remedyProtocol,
 	remedyRedirect, remedyRequests, remedyResponses, remedySize, remedyUpgrade,
 }
 
@@ -57,10 +58,11 @@ var proxies = []proxy{
 			line("proxy_pass http://127.0.0.1:8080;  # without a path, not even a slash: then names arrive as they were written", remedyPath),
 			line("proxy_http_version 1.1;  # else there are no heartbeats, streams and WebSockets", remedyProtocol, remedyUpgrade, remedyRequests),
 			// A location that sets one header inherits none, so they go together.
-			line("proxy_set_header Host $http_host;", remedyHost, remedyAddress, remedyUpgrade),
-			line("proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;", remedyHost, remedyAddress, remedyUpgrade),
-			line("proxy_set_header Upgrade $http_upgrade;  # WebSockets", remedyHost, remedyAddress, remedyUpgrade),
-			line("proxy_set_header Connection $http_connection;", remedyHost, remedyAddress, remedyUpgrade),
+			line("proxy_set_header Host $http_host;", remedyHost, remedyAddress, remedyUpgrade, remedyBeats),
+			line("proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;", remedyHost, remedyAddress, remedyUpgrade, remedyBeats),
+			line("proxy_set_header Patch-Protocol $http2;  # no heartbeats over HTTP/2, where nginx makes errors of them", remedyHost, remedyAddress, remedyUpgrade, remedyBeats),
+			line("proxy_set_header Upgrade $http_upgrade;  # WebSockets", remedyHost, remedyAddress, remedyUpgrade, remedyBeats),
+			line("proxy_set_header Connection $http_connection;", remedyHost, remedyAddress, remedyUpgrade, remedyBeats),
 			line("proxy_read_timeout 1h;  # a message may pause", remedyIdle),
 			line("client_body_timeout 1h;", remedyIdle),
 			line("proxy_buffering off;  # what a receiver gets, it gets at once", remedyResponses),

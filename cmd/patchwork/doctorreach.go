@@ -28,7 +28,7 @@ func (e *exam) reach(ctx context.Context, tell func(finding)) bool {
 				continue
 			}
 			if ctx.Err() == nil || errors.Is(err, context.DeadlineExceeded) {
-				tell(bad("relay", "nothing else can be looked at", "%v", e.cl.explain(err)))
+				tell(bad("relay", "nothing else can be looked at", "%v", e.cl.explain(context.WithoutCancel(ctx), err)))
 			}
 			return false
 		}

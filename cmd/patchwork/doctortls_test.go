@@ -101,6 +101,28 @@ func TestDoctorGoesThroughTLSAndHTTP2(t *testing.T) {
 	})
 }
 
+// Without a word of which protocol its client speaks, nginx gets heartbeats, and hands
+// them on as the end.
+func TestDoctorSeesHeartbeatsBreakHTTP2AndMendsIt(t *testing.T) {
+	t.Parallel()
+	r := doctorRelay(t, "--trusted-proxies", proxyPeer, "--heartbeat", "500ms")
+	certFile, keyFile := selfSigned(t, time.Now().AddDate(1, 0, 0))
+	ask := func(location []string) (doctorReport, int) {
+		secure, plain := unusedAddress(t), unusedAddress(t)
+		nginxServers(t, "http://"+plain, fmt.Sprintf(`server { listen %s ssl http2; ssl_certificate %s; ssl_certificate_key %s;
+location / { %s } }
+server { listen %s; return 404; }`, secure, certFile, keyFile, relayIn(r, location), plain))
+		return askDoctor(t, []string{"SSL_CERT_FILE=" + certFile}, "--idle", "2s", "--body", "1", "--ssh-port", "-1", "https://"+secure)
+	}
+	got, code := ask(override(goodNginx(), "-proxy_set_header Patch-Protocol"))
+	wantTroubles(t, got, code, map[string]verdict{"idle-http2": verdictFail})
+	got, code = ask(override(goodNginx(), directives(got.Config["nginx"], false)...))
+	wantTroubles(t, got, code, map[string]verdict{})
+	if f := got.finding("idle-http2"); f.Verdict != verdictOK {
+		t.Error(f)
+	}
+}
+
 func TestDoctorSeesACertificateEnd(t *testing.T) {
 	t.Parallel()
 	r := doctorRelay(t, "--trusted-proxies", proxyPeer)
