@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/urfave/cli/v2"
@@ -22,9 +21,9 @@ func doctorCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "server", Usage: "`URL` of the relay, the same as the argument", DefaultText: "$PATCHWORK_SERVER, else http://localhost:8080"},
 			&cli.StringFlag{Name: "ssh-port", Usage: "`PORT` of the relay's SSH door; -1 is none", DefaultText: "2222"},
-			&cli.DurationFlag{Name: "idle", Value: 75 * time.Second, Usage: "say nothing for this `DURATION`, to see whether that is cut off"},
+			&cli.StringFlag{Name: "idle", Value: "75s", Usage: "say nothing for this `DURATION`, to see whether that is cut off"},
 			&cli.BoolFlag{Name: "quick", Usage: "do not look at what silence does, which is what takes long"},
-			&cli.IntFlag{Name: "body", Value: 64, Usage: "try bodies of up to `MIB` MiB"},
+			&cli.StringFlag{Name: "body", Value: "64MiB", Usage: "try messages of up to this `SIZE`"},
 			&cli.StringFlag{Name: "proxy", Usage: "write configuration for `NAME`: " + strings.Join(proxyNames(), ", ") + ", or all", DefaultText: "the one that is seen, else nginx"},
 			&cli.BoolFlag{Name: "config", Usage: "write the whole configuration of a proxy, and measure nothing"},
 			&cli.BoolFlag{Name: "json", Usage: "write one JSON object"},

@@ -171,7 +171,7 @@ func TestDoctorFindsWhatIsWrongWithNginxAndMendsIt(t *testing.T) {
 		beside.run(t, name, func(t *testing.T) {
 			r := doctorRelay(t, test.relay...)
 			address := nginxFront(t, r, test.location)
-			args := []string{"--idle", "4s", "--body", "10", "--ssh-port", sshPortOf(r)}
+			args := []string{"--idle", "4s", "--body", "10MiB", "--ssh-port", sshPortOf(r)}
 			got, code := askDoctor(t, nil, append(args, address)...)
 			wantTroubles(t, got, code, test.want)
 			if len(test.want) == 0 || t.Failed() {
@@ -196,7 +196,7 @@ func TestDoctorSeesThatTokensDoNotArrive(t *testing.T) {
 	t.Parallel()
 	r := doctorRelay(t, "--trusted-proxies", proxyPeer)
 	address := nginxFront(t, r, override(goodNginx(), `proxy_set_header Authorization "";`))
-	got, code := askDoctor(t, nil, "--quick", "--body", "1", "--ssh-port", "-1", address)
+	got, code := askDoctor(t, nil, "--quick", "--body", "1MiB", "--ssh-port", "-1", address)
 	wantTroubles(t, got, code, map[string]verdict{"headers": verdictFail})
 	if f := got.finding("headers"); !strings.Contains(f.Seen, "Authorization") {
 		t.Error(f)
@@ -240,7 +240,7 @@ func TestDoctorComparesTheHostKeyWithKnownHosts(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(home, ".ssh", "known_hosts"), []byte(test.line), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			got, code := askDoctor(t, []string{"HOME=" + home}, "--quick", "--body", "1", "--ssh-port", sshPortOf(r), "127.0.0.1:"+portText(r.http))
+			got, code := askDoctor(t, []string{"HOME=" + home}, "--quick", "--body", "1MiB", "--ssh-port", sshPortOf(r), "127.0.0.1:"+portText(r.http))
 			wantTroubles(t, got, code, test.want)
 			if f := got.finding("ssh"); !strings.Contains(f.Seen, test.seen) {
 				t.Error(f)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -52,18 +53,11 @@ func mib(n int64) string {
 	return fmt.Sprintf("%d MiB", n>>20)
 }
 
-// bodySizes are those to try: 1, 10, and all that was allowed.
+// bodySizes are those to try: 1 MiB, 10 MiB, and all that was allowed.
 func (e *exam) bodySizes() []int64 {
-	var sizes []int64
-	for _, size := range []int64{1 << 20, 10 << 20, e.body} {
-		if len(sizes) == 0 && size > e.body {
-			size = e.body
-		}
-		if size <= e.body && (len(sizes) == 0 || size > sizes[len(sizes)-1]) {
-			sizes = append(sizes, size)
-		}
-	}
-	return sizes
+	most := int64(e.body)
+	sizes := slices.DeleteFunc([]int64{1 << 20, 10 << 20}, func(size int64) bool { return size >= most })
+	return append(sizes, most)
 }
 
 // sendBody sends a message of so many bytes and receives it.

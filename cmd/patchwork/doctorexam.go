@@ -37,7 +37,7 @@ type exam struct {
 	tls     *tls.Config     // of every connection; shared, never changed once checks run
 
 	idle    time.Duration // 0: silence is not looked at
-	body    int64         // bytes of the largest body
+	body    int           // bytes of the longest message
 	sshPort int           // -1: there is none to look at
 	sshSaid bool          // the user named it
 
@@ -51,16 +51,17 @@ func newExam(c *cli.Context, cl *client) (*exam, error) {
 	e := &exam{
 		cl: cl, base: cl.base, channel: "/p/doctor-" + strings.ToLower(rand.Text()),
 		pace: pacing.NewLimiter(8, 12), tls: &tls.Config{MinVersion: tls.VersionTLS12},
-		idle: c.Duration("idle"), body: int64(c.Int("body")) << 20, sshPort: 2222, sshSaid: c.IsSet("ssh-port"),
+		sshPort: 2222, sshSaid: c.IsSet("ssh-port"),
 	}
-	if e.idle <= 0 {
-		return nil, usagef("--idle %s is no time to wait; --quick leaves it out", e.idle)
+	var err error
+	if e.idle, err = positive(c.String("idle")); err != nil {
+		return nil, usagef("--idle %q %v", c.String("idle"), err)
 	}
 	if c.Bool("quick") {
 		e.idle = 0
 	}
-	if e.body <= 0 || c.Int("body") > 1<<20 {
-		return nil, usagef("--body %d is no number of MiB from 1 to %d", c.Int("body"), 1<<20)
+	if e.body, err = size(c.String("body")); err != nil {
+		return nil, usagef("--body %q %v", c.String("body"), err)
 	}
 	if e.sshSaid {
 		n, err := port(c.String("ssh-port"))

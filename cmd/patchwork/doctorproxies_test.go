@@ -63,7 +63,7 @@ func TestDoctorMendsOtherProxies(t *testing.T) {
 					lines[i] = strings.ReplaceAll(lines[i], "127.0.0.1:8080", r.http)
 				}
 				p.start(t, address, t.TempDir(), append(lines, "relay "+r.http))
-				return askDoctor(t, nil, "--idle", "4s", "--body", "10", "--proxy", name, "--ssh-port", sshPortOf(r), address)
+				return askDoctor(t, nil, "--idle", "4s", "--body", "10MiB", "--proxy", name, "--ssh-port", sshPortOf(r), address)
 			}
 			got, code := ask(slices.Clone(p.bare))
 			if name == "haproxy" { // its resets make trouble by chance in what else is sent

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -28,7 +29,7 @@ func (e *exam) reach(ctx context.Context, tell func(finding)) bool {
 				continue
 			}
 			if ctx.Err() == nil || errors.Is(err, context.DeadlineExceeded) {
-				tell(bad("relay", "nothing else can be looked at", "%v", e.cl.explain(context.WithoutCancel(ctx), err)))
+				tell(bad("relay", "nothing else can be looked at", "%v", e.unreachable(err)))
 			}
 			return false
 		}
@@ -53,6 +54,14 @@ func (e *exam) reach(ctx context.Context, tell func(finding)) bool {
 		tell(*certificate)
 		return true
 	}
+}
+
+// unreachable words why there is no answer to the first question.
+func (e *exam) unreachable(err error) error {
+	if strings.Contains(err.Error(), "readLoopPeekFailLocked") { // net/http, when the other side speaks first, as SSH does
+		return fmt.Errorf("what answers at %s speaks no HTTP; look at host and port", e.base)
+	}
+	return e.cl.explain(err)
 }
 
 // recognise tells a Patchwork relay from everything else that answers.

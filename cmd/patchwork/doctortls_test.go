@@ -68,7 +68,7 @@ func TestDoctorGoesThroughTLSAndHTTP2(t *testing.T) {
 	t.Parallel()
 	r := doctorRelay(t, "--trusted-proxies", proxyPeer)
 	secure, plain, cert := tlsFront(t, r, time.Now().AddDate(1, 0, 0), "return 301 https://$host$request_uri;")
-	args := []string{"--idle", "2s", "--body", "1", "--ssh-port", "-1"}
+	args := []string{"--idle", "2s", "--body", "1MiB", "--ssh-port", "-1"}
 
 	got, code := askDoctor(t, []string{"SSL_CERT_FILE=" + cert}, append(args, "https://"+secure)...)
 	wantTroubles(t, got, code, map[string]verdict{})
@@ -126,7 +126,7 @@ server { listen %s; return 404; }`, secure, certFile, keyFile, relayIn(r, locati
 func TestDoctorSeesACertificateEnd(t *testing.T) {
 	t.Parallel()
 	r := doctorRelay(t, "--trusted-proxies", proxyPeer)
-	args := []string{"--quick", "--body", "1", "--ssh-port", "-1"}
+	args := []string{"--quick", "--body", "1MiB", "--ssh-port", "-1"}
 	secure, _, cert := tlsFront(t, r, time.Now().AddDate(0, 0, 3), "return 404;")
 	got, code := askDoctor(t, []string{"SSL_CERT_FILE=" + cert}, append(args, "https://"+secure)...)
 	wantTroubles(t, got, code, map[string]verdict{"certificate": verdictWarn})
