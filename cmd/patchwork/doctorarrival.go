@@ -62,10 +62,10 @@ func (e *exam) arrival(ctx context.Context) []finding {
 	if !ok {
 		return []finding{warning("address", "behind a proxy, see in its log that the addresses of clients are right", "the relay does not know /_/whoami: it is older than this program, or the path is not passed on")}
 	}
-	direct := !a.Forwarded && a.left != nil && a.Port == a.left.Port
-	e.proxied = !direct && (a.Forwarded || e.server != "" || a.Protocol == "HTTP/1.0" || !e.sameHost(a.Host))
+	e.direct = !a.Forwarded && a.left != nil && a.Port == a.left.Port
+	e.proxied = !e.direct && (a.Forwarded || e.server != "" || a.Protocol == "HTTP/1.0" || !e.sameHost(a.Host))
 	findings := []finding{a.clock()}
-	if direct {
+	if e.direct {
 		findings = append(findings, good("address", "%s, and nothing between you and the relay", a.Address))
 	} else {
 		findings = append(findings, e.address(ctx, a))

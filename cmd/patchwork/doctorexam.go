@@ -42,8 +42,8 @@ type exam struct {
 	sshSaid bool          // the user named it
 
 	server   string // what calls itself the server, by its header
-	stranger bool   // the relay is older than /_/whoami
-	proxied  bool   // something stands between here and the relay
+	direct   bool   // nothing stands between here and the relay
+	proxied  bool   // something does that shows itself
 	resets   bool   // it ends its connections to the relay so that nothing is confirmed
 }
 

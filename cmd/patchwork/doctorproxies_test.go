@@ -162,3 +162,19 @@ func redirectingApache(t *testing.T, address, dir string, lines []string) {
 	fmt.Fprintf(&conf, "<VirtualHost %s>\n%s\n</VirtualHost>\n", address, strings.Join(lines, "\n"))
 	front(t, "http://"+address+"/healthz", "apache2", "-f", writeConfig(t, dir, conf.String()), "-DFOREGROUND")
 }
+
+// TestManualHasTheConfigurationThatTheDoctorWrites keeps the page and the program
+// from saying different things.
+func TestManualHasTheConfigurationThatTheDoctorWrites(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "doctor.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, written, talk := command(t, t.Context(), "doctor", "--config")
+	if code != exitDone || talk != "" || written != proxiesNamed("nginx")[0].config(everything) {
+		t.Errorf("exit code %d: %s%s", code, written, talk)
+	}
+	if !strings.Contains(string(page), "```nginx\n"+written+"```\n") {
+		t.Errorf("docs/doctor.md has another configuration than this:\n%s", written)
+	}
+}

@@ -61,7 +61,7 @@ func (e *exam) unreachable(err error) error {
 	if strings.Contains(err.Error(), "readLoopPeekFailLocked") { // net/http, when the other side speaks first, as SSH does
 		return fmt.Errorf("what answers at %s speaks no HTTP; look at host and port", e.base)
 	}
-	return e.cl.explain(err)
+	return e.cl.explain(context.Background(), err)
 }
 
 // recognise tells a Patchwork relay from everything else that answers.
