@@ -29,7 +29,7 @@ type document struct {
 
 // reading is the order in which people want to read; pages that it does not name
 // come last.
-var reading = []string{"http", "ssh", "cli", "files", "web", "users", "tunnels"}
+var reading = []string{"http", "ssh", "cli", "files", "web", "users", "tunnels", "doctor"}
 
 // documents are the manual's pages in the order of reading.
 var documents = sync.OnceValue(func() []*document {
