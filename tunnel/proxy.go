@@ -103,8 +103,35 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "nothing is published here now", http.StatusNotFound)
 		return
 	}
+	if p.o.Host != "" && !to.byHost && isDocument(r) {
+		host := to.prefix + "." + p.o.Host
+		if _, port, err := net.SplitHostPort(r.Host); err == nil {
+			host = net.JoinHostPort(host, port)
+		}
+		// Without a scheme it is the one that the client uses, whatever is in between.
+		w.Header().Set("Location", "//"+host+r.URL.RequestURI())
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		return
+	}
 	fullDuplex(w)
 	p.reverse.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), placeKey{}, to)))
+}
+
+// isDocument says whether a browser would show the answer to r as a page, whose
+// scripts then belong to the host that r asks. Browsers say so (Fetch Metadata), but
+// over plain HTTP only by wanting HTML.
+func isDocument(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "document", "iframe", "frame", "embed", "object":
+		return true
+	case "":
+		return strings.Contains(strings.ToLower(r.Header.Get("Accept")), "text/html")
+	}
+	return false
 }
 
 // fullDuplex lets an answer begin before the request has been read, as it may

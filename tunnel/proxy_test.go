@@ -83,6 +83,45 @@ func TestWhatIsNotPublishedIsNotFound(t *testing.T) {
 	response.Body.Close()
 }
 
+// Where prefixes have hosts of their own, no page of theirs is shown under the relay's,
+// where its scripts could read what is typed into the relay's pages. Scripts and
+// webhooks go on using the path.
+func TestPagesAreShownUnderTheHostOfTheirPrefix(t *testing.T) {
+	r := newRelay(t, "tunnel.example")
+	publish(t, r, "web-demo", 0, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	port := mustURL(t, r.URL).Port()
+	for _, test := range []struct {
+		method, name, value string
+		redirected          bool
+	}{
+		{"GET", "Sec-Fetch-Dest", "document", true},
+		{"GET", "Sec-Fetch-Dest", "iframe", true},
+		{"HEAD", "Accept", "text/html,*/*", true},
+		{"GET", "Sec-Fetch-Dest", "empty", false},
+		{"GET", "Accept", "*/*", false},
+		{"POST", "Accept", "text/html", false},
+	} {
+		q, err := http.NewRequest(test.method, r.URL+"/web-demo/a%2Fb?x=y", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Header.Set(test.name, test.value)
+		response, err := client.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		want := ""
+		if test.redirected {
+			want = "//web-demo.tunnel.example:" + port + "/web-demo/a%2Fb?x=y"
+		}
+		if got := response.Header.Get("Location"); got != want || test.redirected != (response.StatusCode == http.StatusTemporaryRedirect) {
+			t.Errorf("%s with %s: %s is %d to %q; want %q", test.method, test.name, test.value, response.StatusCode, got, want)
+		}
+	}
+}
+
 func TestASiteThatDoesNotAnswerIsABadGateway(t *testing.T) {
 	r := newRelay(t, "")
 	x := expose(t, ExposeOptions{Server: r.URL, Local: "http://127.0.0.1:1", Prefix: "web-demo", Token: token(t, 0)})

@@ -123,12 +123,29 @@ func appendLine(file, line string) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(f, line)
+	if err = endLine(f); err == nil {
+		_, err = fmt.Fprintln(f, line)
+	}
 	return errors.Join(err, f.Close())
+}
+
+// endLine ends the last line of a file that somebody has left open, or what is
+// appended would be part of it.
+func endLine(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return err
+	}
+	last := make([]byte, 1)
+	if _, err := f.ReadAt(last, info.Size()-1); err != nil || last[0] == '\n' {
+		return err
+	}
+	_, err = fmt.Fprintln(f)
+	return err
 }
 
 // algorithms are those to ask the relay for: of the types of key that are known of

@@ -87,6 +87,20 @@ func TestTheFirstHostKeyIsTheOneBelieved(t *testing.T) {
 	}
 }
 
+// A key that is learned into the end of a line of somebody's would not be found again,
+// and any other one be believed the next time.
+func TestALearnedHostKeyIsALineOfItsOwn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "known_hosts")
+	must(t, os.WriteFile(file, []byte("# the relay of ours"), 0o600))
+	key := newKey(t).PublicKey()
+	must(t, offer(t, &hostKeys{learned: file, log: discard()}, key))
+	again := &hostKeys{learned: file, log: discard()}
+	must(t, offer(t, again, key))
+	if err := offer(t, again, newKey(t).PublicKey()); err == nil {
+		t.Error("another key is believed")
+	}
+}
+
 func TestPinnedHostKeysAreBelievedAlone(t *testing.T) {
 	one, two := newKey(t).PublicKey(), newKey(t).PublicKey()
 	h := &hostKeys{log: discard(), pinned: []string{ssh.FingerprintSHA256(one)}, learned: filepath.Join(t.TempDir(), "k")}
