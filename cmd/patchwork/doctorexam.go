@@ -41,10 +41,10 @@ type exam struct {
 	sshPort int           // -1: there is none to look at
 	sshSaid bool          // the user named it
 
-	server   string // what calls itself the server, by its header
-	direct   bool   // nothing stands between here and the relay
-	proxied  bool   // something does that shows itself
-	resets   bool   // it ends its connections to the relay so that nothing is confirmed
+	server  string // what calls itself the server, by its header
+	direct  bool   // nothing stands between here and the relay
+	proxied bool   // something does that shows itself
+	resets  bool   // it ends its connections to the relay so that nothing is confirmed
 }
 
 func newExam(c *cli.Context, cl *client) (*exam, error) {
