@@ -18,7 +18,7 @@ func (s *Server) whoami(w *response, r *http.Request, _ string) error {
 		return err
 	}
 	defer leave()
-	peer, _ := netip.ParseAddrPort(r.RemoteAddr) //nolint:errcheck // the zero port says that there is none
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero port says that there is none
 	caller := s.limits.client(r)
 	return s.json(w, struct {
 		Address   string    `json:"address"` // as it is counted

@@ -289,6 +289,26 @@ func TestBenchMessagesAreFoundInWhateverIsAroundThem(t *testing.T) {
 	}
 }
 
+func FuzzBenchMessagesAreFound(f *testing.F) {
+	f.Add("data: ", "\n\n", uint16(7), uint16(64))
+	f.Add("[b run 1 ", "]", uint16(0), uint16(40000))
+	f.Fuzz(func(t *testing.T, before, after string, n, size uint16) {
+		around := strings.NewReplacer("[b run ", "")
+		stream := io.MultiReader(strings.NewReader(around.Replace(before)+"\n"), benchMessage("run", int(n), max(int(size), leastBench)), strings.NewReader("\n"+around.Replace(after)))
+		s := scanBench(stream, "run")
+		if got, err := s.next(); err != nil || got != int(n) {
+			t.Fatalf("got %d (%v), want %d", got, err, n)
+		}
+		for {
+			if got, err := s.next(); err == nil {
+				t.Fatalf("%d was made up", got)
+			} else if !errors.Is(err, errDamaged) {
+				return
+			}
+		}
+	})
+}
+
 func TestBenchFiguresAreRight(t *testing.T) {
 	r := benchResult{Ears: 2, Size: 1000, Deliveries: 200, Seconds: 2}
 	for i := 200; i > 0; i-- {

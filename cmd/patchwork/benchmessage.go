@@ -76,6 +76,9 @@ func (s *benchScanner) next() (int, error) {
 // message reads a message whose first bracket is behind.
 func (s *benchScanner) message() (int, error) {
 	line, err := s.r.ReadSlice(']')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		return 0, errDamaged
+	}
 	if err != nil {
 		return 0, inMidst(err)
 	}

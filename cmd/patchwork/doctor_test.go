@@ -4,13 +4,18 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -203,6 +208,78 @@ func TestDoctorSeesThatTokensDoNotArrive(t *testing.T) {
 	}
 	if slices.Contains(checkNames(got), "ssh") {
 		t.Error("--ssh-port -1 looks at SSH")
+	}
+}
+
+func TestDoctorKnowsARelayThatIsOlderThanItself(t *testing.T) {
+	t.Parallel()
+	r := doctorRelay(t, "--trusted-proxies", proxyPeer)
+	address := nginxFront(t, r, append(goodNginx(), "if ($uri ~ ^/_/) { return 404; }"))
+	got, code := askDoctor(t, nil, "--quick", "--body", "1MiB", "--ssh-port", "-1", address)
+	wantTroubles(t, got, code, map[string]verdict{"address": verdictWarn})
+}
+
+func TestDoctorTellsARelayFromWhatIsNone(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		want   string
+	}{
+		"another site":  {http.NotFound, "is no Patchwork relay: /healthz answers 404"},
+		"another relay": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "OK!") }, "without Patch-Producers"},
+		"a proxy alone": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502) }, "the proxy does not reach the relay"},
+		"a redirect":    {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://example.org/", 301) }, "/healthz answers 301"},
+		"a loop":        {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, 301) }, "/healthz answers 301"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewServer(test.answer)
+			defer s.Close()
+			code, out, talk := command(t, t.Context(), "doctor", s.URL)
+			if lines := strings.Split(strings.TrimSpace(out), "\n"); code != exitFailed || talk != "" || !strings.Contains(lines[len(lines)-1], test.want) {
+				t.Errorf("exit code %d: %s%s", code, out, talk)
+			}
+		})
+	}
+}
+
+func TestDoctorJudgesAddresses(t *testing.T) {
+	tcp := func(ip string) *net.TCPAddr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 4711} }
+	for name, test := range map[string]struct {
+		a       arrival
+		proxied bool
+		want    verdict
+		flag    string
+	}{
+		"a router in between":          {arrival{Address: "198.51.100.1", left: tcp("192.168.1.2"), to: tcp("203.0.113.1")}, false, verdictOK, ""},
+		"Docker's proxy in between":    {arrival{Address: "172.17.0.1", left: tcp("127.0.0.1"), to: tcp("127.0.0.1")}, false, verdictWarn, ""},
+		"a silent proxy of the LAN":    {arrival{Address: "10.0.0.7", left: tcp("10.0.0.2"), to: tcp("10.0.0.7")}, false, verdictWarn, ""},
+		"a proxy that says nothing":    {arrival{Address: "10.0.0.7", left: tcp("10.0.0.2"), to: tcp("10.0.0.7")}, true, verdictFail, "--trusted-proxies 10.0.0.7"},
+		"a proxy that is not believed": {arrival{Address: "10.0.0.7", Forwarded: true}, true, verdictFail, "--trusted-proxies 10.0.0.7"},
+		"a proxy asking for itself":    {arrival{Address: "10.0.0.7", Forwarded: true, Trusted: true, TrustsYou: true}, true, verdictOK, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := &exam{proxied: test.proxied}
+			if f := e.address(t.Context(), test.a); f.Verdict != test.want || f.Flag != test.flag {
+				t.Errorf("got %v, %q", f, f.Flag)
+			}
+		})
+	}
+}
+
+func TestDoctorJudgesClocks(t *testing.T) {
+	asked := time.Now()
+	told := asked.Add(2 * time.Second)
+	for off, want := range map[time.Duration]verdict{
+		-2 * time.Minute:          verdictFail,
+		-10 * time.Second:         verdictWarn,
+		-time.Second:              verdictOK,
+		time.Second:               verdictOK, // on the way
+		2*time.Second + 1:         verdictOK,
+		12 * time.Second:          verdictWarn,
+		10 * 365 * 24 * time.Hour: verdictFail,
+	} {
+		if f := (arrival{asked: asked, told: told, Time: asked.Add(off)}).clock(); f.Verdict != want {
+			t.Errorf("%s: got %v, want %s", off, f, want)
+		}
 	}
 }
 

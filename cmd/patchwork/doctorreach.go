@@ -93,6 +93,9 @@ func (e *exam) redirected(resp *http.Response) *url.URL {
 	}
 	to.Path, to.RawPath = strings.TrimSuffix(to.Path, "/healthz"), ""
 	to.RawQuery, to.Fragment, to.User = "", "", nil
+	if to.String() == e.base.String() {
+		return nil // in a circle
+	}
 	return to
 }
 

@@ -31,15 +31,15 @@ func (e *exam) ssh(ctx context.Context) []finding {
 		}
 		return []finding{f}
 	}
-	print := ssh.FingerprintSHA256(key)
+	fingerprint := ssh.FingerprintSHA256(key)
 	switch changed, known := knownKey(address, remote, key); {
 	case known:
-		return []finding{good(check, "%s answers, with the key %s (%s) that known_hosts has", address, print, key.Type())}
+		return []finding{good(check, "%s answers, with the key %s (%s) that known_hosts has", address, fingerprint, key.Type())}
 	case changed != "":
 		return []finding{bad(check, "somebody stands in between, or the relay has a new data folder; when you know which: ssh-keygen -R '"+knownhosts.Normalize(address)+"'",
-			"the key of %s is %s (%s), but %s has another", address, print, key.Type(), changed)}
+			"the key of %s is %s (%s), but %s has another", address, fingerprint, key.Type(), changed)}
 	}
-	return []finding{good(check, "%s answers, with the key %s (%s), which is not in known_hosts yet", address, print, key.Type())}
+	return []finding{good(check, "%s answers, with the key %s (%s), which is not in known_hosts yet", address, fingerprint, key.Type())}
 }
 
 // hostKey begins an SSH connection and ends it when it has seen the host's key.
