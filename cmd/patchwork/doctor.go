@@ -157,6 +157,8 @@ type finding struct {
 	Means   string   `json:"means,omitempty"`
 	Mend    []remedy `json:"mend,omitempty"` // what of a proxy's configuration mends it
 	Flag    string   `json:"flag,omitempty"` // what flag of the relay does
+
+	late bool // it failed at what came after a silence
 }
 
 func (f finding) String() string {

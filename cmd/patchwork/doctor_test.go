@@ -92,8 +92,8 @@ func TestDoctorFindsNothingWrongWithARelayAlone(t *testing.T) {
 	got, code := askDoctor(t, nil, "--idle", "3s", "--ssh-port", sshPortOf(r), r.http)
 	wantTroubles(t, got, code, map[string]verdict{})
 	want := []string{
-		"relay", "certificate", "clock", "address", "protocol", "host", "http2", "paths", "headers", "expect",
-		"response-buffering", "request-buffering", "websocket", "body-size", "confirmation", "ssh",
+		"relay", "certificate", "clock", "address", "protocol", "host", "confirmation", "http2", "paths", "headers", "expect",
+		"response-buffering", "request-buffering", "websocket", "body-size", "ssh",
 		"idle-receiver", "idle-sender", "idle-message", "idle-websocket", "interim",
 	}
 	if names := checkNames(got); !slices.Equal(names, want) {

@@ -95,6 +95,24 @@ func (e *exam) transport(h2 bool) *http.Transport {
 	return t
 }
 
+// checks are all but those of reach and of silence, in their order.
+var checks = []struct {
+	run      func(*exam, context.Context) []finding
+	messages bool // it takes a message to arrive, and its sender to hear of it
+}{
+	{(*exam).redirect, false},
+	{(*exam).arrival, false},
+	{(*exam).confirmation, false},
+	{(*exam).http2, true},
+	{(*exam).paths, true},
+	{(*exam).headers, true},
+	{(*exam).expect, true},
+	{(*exam).buffering, true},
+	{(*exam).websocket, false},
+	{(*exam).bodies, true},
+	{(*exam).ssh, false},
+}
+
 // examine makes all checks and tells of each as soon as it is known, in a fixed
 // order. It ends early when ctx does, or when there is no relay.
 func (e *exam) examine(ctx context.Context, tell func(finding)) {
@@ -106,12 +124,12 @@ func (e *exam) examine(ctx context.Context, tell func(finding)) {
 	if e.idle > 0 {
 		silence.Go(func() { silent = e.silence(ctx) })
 	}
-	for _, check := range []func(*exam, context.Context) []finding{
-		(*exam).redirect, (*exam).arrival, (*exam).http2, (*exam).paths, (*exam).headers, (*exam).expect,
-		(*exam).buffering, (*exam).websocket, (*exam).bodies, (*exam).confirmation, (*exam).ssh,
-	} {
+	for _, check := range checks {
+		if check.messages && e.resets {
+			continue // what it would find is luck
+		}
 		within, cancel := context.WithTimeout(ctx, longestCheck)
-		for _, f := range check(e, within) {
+		for _, f := range check.run(e, within) {
 			if ctx.Err() == nil { // what is found while everything is being ended is no finding
 				tell(f)
 			}
@@ -121,7 +139,9 @@ func (e *exam) examine(ctx context.Context, tell func(finding)) {
 	silence.Wait()
 	if ctx.Err() == nil {
 		for _, f := range silent {
-			tell(f)
+			if !f.late || !e.resets {
+				tell(f)
+			}
 		}
 	}
 }

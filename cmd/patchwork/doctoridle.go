@@ -73,7 +73,9 @@ func (l lull) judge(e *exam, r reply, lasted time.Duration) finding {
 		// An answer of the relay itself: open CORS is on all of them.
 		return warning(l.check, "that is --request-timeout, and no proxy", "the relay lets nobody wait longer than %s", lasted)
 	case lasted >= e.idle:
-		return bad(l.check, l.means, "after %s of silence nothing passes any more: %s", e.idle, r).mendedBy(l.mends)
+		f := bad(l.check, l.means, "after %s of silence nothing passes any more: %s", e.idle, r).mendedBy(l.mends)
+		f.late = true
+		return f
 	}
 	return bad(l.check, l.means, "cut off after %s: %s", lasted, r).mendedBy(l.mends)
 }
