@@ -56,21 +56,28 @@ func (e *exam) unconfirmed(ctx context.Context) *finding {
 	if e.direct {
 		return nil // the relay itself has no such trouble
 	}
-	size := min(int64(e.body), 1<<20)
-	for range 5 {
+	for i := range 6 {
+		size := min(int64(e.body), 1<<20)
+		if i >= 3 { // the longer it is, the worse the luck
+			size = min(int64(e.body), 10<<20)
+		}
 		sent, got, arrived := e.sendBody(ctx, size, nil)
 		switch {
 		case sent.ok() && got.ok():
 			continue
 		case got.ok() && arrived == size && ctx.Err() == nil:
-			e.resets = true
-			f := bad("confirmation", "senders send again what has arrived, and what else passes cannot be told: the proxy resets its connections to the relay, which looks as if a receiver died",
-				"a receiver got %s whole, and its sender %s", mib(size), sent).mendedBy(remedyConfirm)
+			f := e.resetting(size, sent)
 			return &f
 		}
 		return nil // other checks will say what is wrong
 	}
 	return nil
+}
+
+func (e *exam) resetting(size int64, sent reply) finding {
+	e.resets = true
+	return bad("confirmation", "senders send again what has arrived, and what else passes cannot be told: the proxy resets its connections to the relay, which looks as if a receiver died",
+		"a receiver got %s whole, and its sender %s", mib(size), sent).mendedBy(remedyConfirm)
 }
 
 // dieReceiving takes a message, and resets its connection before the end.
