@@ -171,10 +171,17 @@ func pageToPage(t *testing.T, b *chromium) {
 	from.click("#offered .copy")
 	from.shows("offered", "Copied")
 
-	to := b.open(t, strings.Replace(link, "photo.jpg", "..%2F..%2F.bashrc", 1))
+	link = strings.Replace(link, "photo.jpg", "..%2F..%2F.bashrc", 1)
+	to := b.open(t, link)
 	dir := to.saves()
 	to.click("#take")
 	to.shows("receive-state", "Received _")
+	if at := js[string](to, "location.href"); !strings.HasSuffix(at, "/drop") {
+		t.Errorf("the address is still %s, with the key in it", at)
+	}
+	if again := js[string](to, "document.getElementById('from').value"); again != link {
+		t.Errorf("the link to try again is %q, want %q", again, link)
+	}
 	sum := sha256.Sum256(want)
 	to.shows("receive-state", fmt.Sprintf("5.0 MiB, SHA-256 %x, which the sender has not said.", sum))
 	name := js[string](to, "document.getElementById('save').download")
@@ -208,6 +215,39 @@ func aFileIsReceivedToDisk(t *testing.T, b *chromium) {
 	if name := js[string](to, "suggested"); name != "big.iso" {
 		t.Errorf("the page proposes the name %q", name)
 	}
+}
+
+// namesOfFilesAreHarmless looks at what the dialog that asks for a place would be
+// told, and at what the page says when there is none.
+func namesOfFilesAreHarmless(t *testing.T, b *chromium) {
+	r, _ := pageRelay(t)
+	p := b.open(t, "http://"+r.http+"/drop")
+	js[bool](p, `window.showSaveFilePicker = ({ suggestedName }) => {
+		globalThis.suggested = suggestedName;
+		return Promise.reject(new DOMException("", "AbortError"));
+	}, document.getElementById("to-disk").hidden = false, true`)
+	for name, want := range map[string]string{
+		"plan.pdf":                 "plan.pdf",
+		"../../.bashrc":            "__.._.bashrc",
+		" ..bashrc":                "_bashrc",
+		"\u200e.bashrc":            "_.bashrc",
+		"a\u0085b\u061cc\u200fd":   "a_b_c_d",
+		"exe.\ufeffgpj":            "exe._gpj",
+		"end. . ":                  "end",
+		"two\nlines\u2028and more": "two_lines_and more",
+		"...":                      "_",
+		"con|a:b*c?":               "con_a_b_c_",
+	} {
+		js[bool](p, "suggested = '', document.getElementById('from').value = "+quote("#"+url.Values{"channel": {"p/x"}, "name": {name}}.Encode())+", true")
+		p.click("#to-disk")
+		p.until("suggested !== ''")
+		if got := js[string](p, "suggested"); got != want {
+			t.Errorf("for %q the page proposes %q, want %q", name, got, want)
+		}
+	}
+	js[bool](p, `window.showSaveFilePicker = () => Promise.reject(new TypeError("no such name")), true`)
+	p.click("#to-disk")
+	p.shows("receive-state", "no such name")
 }
 
 // aWrongKeyOpensNothing shows what damaged links and foreign files come to.

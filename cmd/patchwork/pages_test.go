@@ -43,6 +43,7 @@ func TestPages(t *testing.T) {
 		"a dropped file is downloaded": aDroppedFileIsDownloaded,
 		"what passes is an age file":   whatPassesIsAnAgeFile,
 		"a file is received to disk":   aFileIsReceivedToDisk,
+		"names of files are harmless":  namesOfFilesAreHarmless,
 		"page to page":                 pageToPage,
 		"a wrong key opens nothing":    aWrongKeyOpensNothing,
 		"shared files are received":    sharedFilesAreReceived,

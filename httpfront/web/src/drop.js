@@ -214,8 +214,9 @@ $("to-disk").onclick = async () => {
   if (!from) return;
   let place;
   try {
-    place = await window.showSaveFilePicker({ suggestedName: from.name || from.channel.split("/").pop() });
-  } catch {
+    place = await window.showSaveFilePicker({ suggestedName: fileName(from.name || from.channel.split("/").pop()) });
+  } catch (err) {
+    if (err.name !== "AbortError") receiver.say("failed", "This browser does not ask where to: " + err.message);
     return; // nothing was chosen
   }
   receiver.run(async (signal) => {
@@ -233,7 +234,7 @@ $("to-disk").onclick = async () => {
 
 function source() {
   try {
-    return readLink($("from").value);
+    return { ...readLink($("from").value), link: $("from").value.trim() };
   } catch (err) {
     $("from").setCustomValidity(err.message);
     $("receive").reportValidity();
@@ -248,9 +249,16 @@ async function receiveFrom(from, sink, signal) {
     ...from, sink, signal,
     secret: $("receive-secret").value.trim(),
     passphrase: $("passphrase").value,
+    onBegin: () => forget(from.link),
     onProgress: (n, all) => receiver.at(n, all),
     onState: (text) => receiver.say("connecting", text),
   });
+}
+
+// forget takes a link, which may have a key in it, out of the address. It stays in
+// the field, to be tried again.
+function forget(link) {
+  if (link === location.href) history.replaceState(null, "", location.pathname);
 }
 
 async function toMemory(from, signal) {
@@ -275,7 +283,9 @@ function said(got, name) {
 
 // fileName makes a name for a file of whatever the sender said.
 function fileName(text) {
-  // Control characters, what file systems keep for themselves, and what turns text around.
-  const name = text.replace(/[\u0000-\u001f\u007f/\\:*?"<>|\u202a-\u202e\u2066-\u2069]/g, "_").replace(/^\.+/, "_").slice(0, 200);
+  // Control characters and unseen ones, which also turn text around, halves of
+  // characters, and what file systems keep for themselves.
+  const plain = text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}/\\:*?"<>|]/gu, "_").trim();
+  const name = Array.from(plain).slice(0, 200).join("").replace(/^[.\s]+/, "_").replace(/[.\s]+$/, "");
   return name || "file";
 }

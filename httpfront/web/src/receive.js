@@ -8,6 +8,7 @@ import { opened, proof, sha256 } from "/assets/age.js";
 
 const patience = 300_000; // ms to wait for a sender to come back
 const answerTime = 20_000; // ms to wait for an answer before the report is sent again
+const answerShown = 4 << 10; // bytes of an answer's text that are read
 const hookWord = /^[0-9A-Za-z-]+$/;
 
 // A Problem is an end with a reason for people.
@@ -16,7 +17,7 @@ export class Problem extends Error {}
 class Passing extends Error {} // trouble after which it is worth trying again
 
 // receive takes one file. sink has write(bytes), reset(); onProgress hears
-// (bytes, size or null), onState a line. It returns {size, sum, agreed, kind, name}.
+// (bytes, size or null), onState a line, onBegin that a sender is there. It returns {size, sum, agreed, kind, name}.
 // agreed: the sender has confirmed the checksum.
 export function receive(options) {
   return new Receiving(options).run();
@@ -38,6 +39,7 @@ class Receiving {
     this.o.onState("Waiting for the sender…");
     const first = await fetch(pathOf(channel), { headers: credentials(secret), cache: "no-store", signal });
     if (!first.ok) throw new Problem(await refusal(first));
+    this.o.onBegin();
     const h = first.headers;
     this.sealed = h.has("Patchwork-Seal");
     const said = h.get("Patchwork-Size") ?? (this.sealed ? null : h.get("Content-Length"));
@@ -101,7 +103,7 @@ class Receiving {
       message = null;
       switch (answer.headers.get("Patchwork-Answer")) {
         case "done":
-          await answer.arrayBuffer();
+          await short(answer);
           if (this.n !== this.size || answer.headers.get("Patchwork-Proof") !== this.proof("done")) {
             throw new Problem("The sender’s checksum is another. Have it sent again.");
           }
@@ -115,14 +117,14 @@ class Receiving {
           }
           break;
         case "restart":
-          await answer.arrayBuffer();
+          await short(answer);
           this.sum = sha256.create();
           this.n = 0;
           await this.o.sink.reset();
           break;
         case "busy":
         case "failed":
-          throw Object.assign(new Problem("The sender says: " + (await answer.text()).slice(0, 1000).trim()), { told: true });
+          throw Object.assign(new Problem("The sender says: " + (await short(answer)).slice(0, 1000).trim()), { told: true });
         default:
           await answer.body.cancel();
       }
@@ -228,6 +230,25 @@ class Receiving {
 // errors are TypeErrors.
 function passing(err) {
   if (!(err instanceof Passing || err instanceof TypeError)) throw err;
+}
+
+// short reads the text of an answer, of which a sender may make no more than a
+// few lines. Those that are short are read to their end, by which the sender knows
+// that they came.
+async function short(answer) {
+  const reader = answer.body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  for (let n = 0; ; ) {
+    const { done, value } = await reader.read();
+    if (done) return text;
+    text += decoder.decode(value.subarray(0, answerShown - n), { stream: true });
+    n += value.length;
+    if (n >= answerShown) {
+      reader.cancel().catch(() => {});
+      return text;
+    }
+  }
 }
 
 // fileName reads the name out of Content-Disposition (RFC 6266).
