@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -11,7 +12,10 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // proxied is a proxy before a relay that knows no upgrades. change sees each
@@ -48,11 +52,16 @@ func between(t *testing.T, r *relay, holds bool) string {
 		if !holds {
 			return nil
 		}
-		whole, err := io.ReadAll(res.Body)
-		res.Body.Close()
-		res.Body = io.NopCloser(bytes.NewReader(whole))
-		return err
+		return holdBack(res)
 	})
+}
+
+// holdBack waits for all of a response.
+func holdBack(res *http.Response) error {
+	all, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	res.Body = io.NopCloser(bytes.NewReader(all))
+	return err
 }
 
 // blockedWebSocketsAreDoneWithout chats through a proxy without WebSockets.
@@ -101,6 +110,108 @@ func heldBackStreamsArePolled(t *testing.T, b *chromium) {
 	if got := js[string](p, "("+screen+").split('\\n').filter((l) => l.startsWith('line')).join()"); got != "line one,line two,line three,line four,line five,line six" {
 		t.Errorf("what arrived is %q", got)
 	}
+}
+
+// aFailedPollLosesNothing answers one poll with 502 while another holds a message
+// that nobody else has.
+func aFailedPollLosesNothing(t *testing.T, b *chromium) {
+	r, _ := pageRelay(t)
+	ended := make(chan struct{})
+	var fail atomic.Bool
+	front := proxied(t, r, func(res *http.Response) error {
+		poll := res.Request.URL.Query().Has("for")
+		if poll && fail.CompareAndSwap(true, false) {
+			res.Body.Close()
+			res.StatusCode, res.Status = http.StatusBadGateway, "502 Bad Gateway"
+			res.Body = io.NopCloser(strings.NewReader("a page of the proxy"))
+			return nil
+		}
+		err := holdBack(res)
+		if poll {
+			select {
+			case ended <- struct{}{}:
+			default:
+			}
+		}
+		return err
+	})
+	p := b.open(t, front+"/terminal?topic=failing&autoConnect")
+	p.shows("state", "Connected by polling")
+	p.notes("WebSocket connection to .* failed")
+	// Polls overlap. When one has ended, the next is open alone until the one after it.
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatal("no poll ended")
+	}
+	broadcast(t, r, "failing", "in one poll only\n")
+	fail.Store(true)
+	p.notes("status of 502")
+	p.reads("in one poll only")
+	broadcast(t, r, "failing", "after it\n")
+	p.reads("after it")
+	if got := js[string](p, "("+screen+").split('\\n').filter((l) => / poll only|after/.test(l)).map((l) => l.trim()).join()"); got != "in one poll only,after it" {
+		t.Errorf("what arrived is %q", got)
+	}
+}
+
+// aMessageLongerThanPollsIsCutOff sends a message that is not over when the poll that
+// began it is. The page says so, and does not take what comes later for another
+// message.
+func aMessageLongerThanPollsIsCutOff(t *testing.T, b *chromium) {
+	r, _ := pageRelay(t)
+	look := b.open(t, between(t, r, true)+"/inspect/p/slow")
+	look.click("#go")
+	look.shows("state", "Connected by polling")
+	body, writing := io.Pipe()
+	sent := make(chan error, 1)
+	go func() {
+		res, err := http.Post("http://"+r.http+"/p/slow?pubsub=true", "text/plain", body)
+		if err == nil {
+			res.Body.Close()
+		}
+		sent <- err
+	}()
+	defer func() {
+		writing.Close()
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+	}()
+	fmt.Fprintln(writing, "its beginning") //nolint:errcheck // the page shows it
+	look.shows("messages", "its beginning")
+	look.shows("messages", "cut off: the rest never came")
+	fmt.Fprintln(writing, "its rest") //nolint:errcheck // nobody reads it
+	writing.Close()
+	broadcast(t, r, "slow", "the next one")
+	look.shows("messages", "the next one")
+	look.shows("count", "2 messages")
+	if js[bool](look, "document.getElementById('messages').textContent.includes('its rest')") {
+		t.Error("the rest is shown, without what was between")
+	}
+}
+
+// aNetworkThatComesBackIsTrustedNoMore has a page hear that the network is back: its
+// WebSocket may be dead without a sign, so it makes another.
+func aNetworkThatComesBackIsTrustedNoMore(t *testing.T, b *chromium) {
+	r, _ := pageRelay(t)
+	p := b.open(t, "http://"+r.http+"/terminal?topic=awake&autoConnect")
+	p.shows("state", "Connected.")
+	js[bool](p, `globalThis.made = 0, window.WebSocket = class extends WebSocket {
+		constructor(url) { super(url); globalThis.made++; }
+	}, true`)
+	js[bool](p, "window.dispatchEvent(new Event('online'))")
+	p.until("made === 1")
+	p.shows("state", "Connected.")
+	broadcast(t, r, "awake", "only once\n")
+	p.reads("only once")
+	if n := js[int](p, "("+screen+").split('only once').length - 1"); n != 1 {
+		t.Errorf("the line is there %d times: the old connection is still heard", n)
+	}
+	// A clock that leaps says that the machine slept.
+	js[bool](p, "globalThis.now = Date.now, Date.now = () => now() + 600_000, document.dispatchEvent(new Event('visibilitychange'))")
+	p.until("made === 2")
+	p.shows("state", "Connected.")
 }
 
 // aRelayThatRestartsIsFoundAgain ends the relay under two pages and starts it anew.

@@ -51,6 +51,9 @@ func TestPages(t *testing.T) {
 
 		"blocked WebSockets are done without":  blockedWebSocketsAreDoneWithout,
 		"held back streams are polled":         heldBackStreamsArePolled,
+		"a failed poll loses nothing":          aFailedPollLosesNothing,
+		"a longer message is cut off":          aMessageLongerThanPollsIsCutOff,
+		"a network that comes back":            aNetworkThatComesBackIsTrustedNoMore,
 		"nginx as it comes is no hindrance":    nginxAsItComesIsNoHindrance,
 		"a relay that restarts is found again": aRelayThatRestartsIsFoundAgain,
 	} {

@@ -9,11 +9,14 @@ import { eventData, lines, messageOf } from "./events.js";
 
 const patience = 6_000; // ms for the first sign of life of a connection
 const silence = 45_000; // ms without any, three heartbeats, after which it is dead
+const sleepCheck = 15_000; // ms between looks at the clock
+const slept = 150_000; // ms between two of them that only sleep explains: a hidden page gets one a minute
 const unsentLimit = 1 << 20; // of what may wait to be posted, in characters
 
 // A window is one poll. They overlap, so that no message falls between two.
 const windowSeconds = 3;
 const windowEvery = 2_000;
+const remembered = 4096; // messages that are known again in a second window
 
 const names = { socket: "WebSocket", events: "server-sent events", polling: "polling" };
 
@@ -34,6 +37,7 @@ export class Link {
   #posts = Promise.resolve();
   #unsent = 0;
   #wake = () => {};
+  #seen = new Map(); // id of a message to the window that shows it
 
   // channel is as channelOf returns it. socket says whether a WebSocket may be
   // tried: it cannot carry a secret. replay: hear oneself. onMessage gets {data:
@@ -43,7 +47,8 @@ export class Link {
   constructor({ channel, secret = "", socket = true, replay = false, binary = false, access = "", onMessage, onState, onGreeting }) {
     this.#o = { channel, secret, replay, binary, access, onMessage, onState, onGreeting };
     this.#ways = socket ? ["socket", "events", "polling"] : ["events", "polling"];
-    window.addEventListener("online", () => this.#wake(), { signal: this.#stop.signal });
+    window.addEventListener("online", () => this.#anew(), { signal: this.#stop.signal });
+    this.#watchTheClock();
     this.#run();
   }
 
@@ -80,6 +85,28 @@ export class Link {
     } catch (err) {
       if (!this.#stop.signal.aborted) this.#say(open, "Something was not sent: " + err.message);
     }
+  }
+
+  // watchTheClock makes the connection anew after the machine, or the page, has slept.
+  // Nothing else tells of a WebSocket whose other end is gone: the relay's pings
+  // are not shown to scripts.
+  #watchTheClock() {
+    let last = Date.now();
+    const look = () => {
+      const now = Date.now();
+      if (now - last > slept) this.#anew();
+      last = now;
+    };
+    const timer = setInterval(look, sleepCheck);
+    document.addEventListener("visibilitychange", look, { signal: this.#stop.signal });
+    this.#stop.signal.addEventListener("abort", () => clearInterval(timer));
+  }
+
+  // anew makes the connection anew, whether or not it looks open. Polls are new
+  // ones anyway, and those under way may still bring something.
+  #anew() {
+    if (this.#ways[0] !== "polling") this.#attempt?.abort();
+    this.#wake();
   }
 
   #say(state, text) {
@@ -152,7 +179,16 @@ export class Link {
       ws.binaryType = "arraybuffer";
       let greeted = false;
       const timer = setTimeout(() => ws.close(), patience);
-      signal.addEventListener("abort", () => ws.close());
+      const over = () => {
+        clearTimeout(timer);
+        this.#socket = null;
+        done(greeted);
+      };
+      signal.addEventListener("abort", () => {
+        ws.onmessage = ws.onclose = null; // a peer that is gone does not answer the close for long
+        ws.close();
+        over();
+      });
       ws.onmessage = ({ data }) => {
         if (greeted) {
           this.#o.onMessage({ data: typeof data === "string" ? data : new Uint8Array(data) });
@@ -164,11 +200,7 @@ export class Link {
         this.#opened("socket");
         this.#o.onGreeting?.(data);
       };
-      ws.onclose = () => {
-        clearTimeout(timer);
-        this.#socket = null;
-        done(greeted);
-      };
+      ws.onclose = over;
     });
     if (opened || signal.aborted) return { opened };
     return this.#look(signal);
@@ -218,42 +250,63 @@ export class Link {
     return { opened };
   }
 
+  // A poll that fails ends no other: what they bring, the relay has handed over. The
+  // first that fails is made up for at once, while the ones before it are open; when
+  // that fails too, or the answer says to wait, no more are made.
   async polling(signal) {
-    const seen = new Map(); // id of a message to the window that shows it
-    let opened = false;
-    let end = null;
-    const over = new AbortController();
-    const one = async (self) => {
-      const answer = await fetch(pathOf(this.#o.channel) + `?json=true&for=${windowSeconds}s`, {
-        headers: { ...credentials(this.#o.secret), Accept: "application/x-ndjson" },
-        cache: "no-store",
-        signal: AbortSignal.any([signal, over.signal, AbortSignal.timeout(silence)]),
-      });
-      if (!answer.ok) {
-        end = await judge(answer);
-        over.abort();
-        return;
-      }
-      for await (const line of lines(answer.body)) {
-        if (line === "") continue;
-        const m = messageOf(line);
-        if (!seen.has(m.id)) seen.set(m.id, self);
-        if (seen.get(m.id) === self) this.#deliver(m);
-        if (seen.size > 4096) seen.delete(seen.keys().next().value);
-      }
-      if (!opened && !over.signal.aborted) this.#opened("polling");
-      opened = true;
-    };
     const windows = new Set();
-    const ended = new Promise((done) => over.signal.addEventListener("abort", done, { once: true }));
-    while (!signal.aborted && !over.signal.aborted) {
-      const self = one({}).catch(() => over.abort());
+    let opened = false;
+    let end = null; // why no more are made
+    let failures = 0; // since a poll went well
+    while (!signal.aborted && end === null) {
+      const self = this.#window(signal).catch(() => ({})).then((trouble) => {
+        windows.delete(self);
+        if (trouble === null) {
+          if (!opened && end === null) this.#opened("polling");
+          opened = true;
+          failures = 0;
+          return;
+        }
+        failures++;
+        if (failures > 1 || trouble.refused || trouble.after > 0) end = trouble;
+        this.#wake();
+      });
       windows.add(self);
-      self.finally(() => windows.delete(self));
-      await Promise.race([this.#pause(windowEvery), ended]);
+      await this.#pause(windowEvery);
     }
     await Promise.all(windows);
     return { ...end, opened };
+  }
+
+  // window makes one poll. It returns null, or what is to be done about the answer.
+  async #window(signal) {
+    const self = {};
+    const unfinished = new Map(); // what it shows and has not seen the end of, by id
+    const answer = await fetch(pathOf(this.#o.channel) + `?json=true&for=${windowSeconds}s`, {
+      headers: { ...credentials(this.#o.secret), Accept: "application/x-ndjson" },
+      cache: "no-store",
+      signal: AbortSignal.any([signal, AbortSignal.timeout(silence)]),
+    });
+    if (!answer.ok) return judge(answer);
+    try {
+      for await (const line of lines(answer.body)) {
+        if (line === "") continue;
+        const m = messageOf(line);
+        if (!this.#seen.has(m.id)) this.#seen.set(m.id, self);
+        if (this.#seen.size > remembered) this.#seen.delete(this.#seen.keys().next().value);
+        if (this.#seen.get(m.id) !== self) continue;
+        if (m.end) unfinished.delete(m.id);
+        else unfinished.set(m.id, m);
+        this.#deliver(m);
+      }
+      return null;
+    } finally {
+      // Another window cannot go on with them: parts do not say where in a message
+      // they stand, and each window cuts its own.
+      for (const m of unfinished.values()) {
+        if (!signal.aborted) this.#deliver({ ...m, data: "", end: true, cut: true });
+      }
+    }
   }
 
   #deliver(message) {
