@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -363,6 +365,60 @@ func aCutTransferGoesOn(t *testing.T, b *chromium) {
 	}
 	p.saved(filepath.Join(dir, "long.bin"), want)
 	p.notes("ERR_|Failed to load")
+}
+
+// anEndlessAnswerIsNotReadWhole has a sender say why it failed, without an end.
+func anEndlessAnswerIsNotReadWhole(t *testing.T, b *chromium) {
+	r, _ := pageRelay(t)
+	report, secret := r.newHook(t)
+	p := b.open(t, "http://"+r.http+"/drop#channel=p/endless")
+	p.click("#take")
+	r.send(t, http.MethodPost, "/p/endless", "abc",
+		"Patch-H-Patchwork-Transfer", "1", "Patch-H-Patchwork-Size", "3", "Patch-H-Patchwork-Report", report)
+	var said struct{ Answer, Proof string }
+	for said.Proof == "" { // the first report is that it has begun
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.http+"/r/"+report, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Patch-Secret", secret)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = json.NewDecoder(res.Body).Decode(&said)
+		res.Body.Close()
+		if err != nil {
+			t.Fatalf("%s: %v", res.Status, err)
+		}
+	}
+	ctx, enough := context.WithCancel(t.Context())
+	defer enough()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+r.http+"/r/"+said.Answer, endless{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Patch-H-Patchwork-Answer", "failed")
+	var talking sync.WaitGroup
+	talking.Go(func() {
+		if res, err := http.DefaultClient.Do(req); err == nil { // an error is as good: nobody listens
+			res.Body.Close()
+		}
+	})
+	p.shows("receive-state", "The sender says: aaaa")
+	enough()
+	talking.Wait()
+	p.may("ERR_|Failed to load")
+}
+
+// endless is a body without an end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'a'
+	}
+	return len(p), nil
 }
 
 // cutting is a proxy before a relay that breaks the first response from a path
