@@ -176,7 +176,7 @@ func lastOf(h http.Header, name string) string {
 // of nothing but letters, digits and what belongs to them.
 func plainHost(host string) bool {
 	u, err := url.Parse("http://" + host)
-	if err != nil || u.Host != host || u.Hostname() == "" || len(host) > 260 || host[0] == '-' {
+	if err != nil || u.Host != host || u.Hostname() == "" || len(host) > 260 || host[0] == '-' || host[0] == '.' || strings.Contains(host, "..") {
 		return false
 	}
 	for _, c := range []byte(host) {

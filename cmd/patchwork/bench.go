@@ -18,7 +18,7 @@ func benchCommand() *cli.Command {
 		Usage:     "measure a relay of this family, or two against each other, by templates of their URLs",
 		UsageText: "patchwork bench [--mode queue|pubsub] [--send URL --receive URL] [--vs-send URL --vs-receive URL] [--messages N] [--size BYTES] [--pairs P] [--json]",
 		Description: "In URLs {n} is the number of a message, {pair} that of a sender and its receivers, {channel} a name for these two, {run} a name for the run.\n" +
-			"Every message has a number that its receiver looks for: what was confirmed and never came is LOST, what came again is DOUBLED; both make exit code 1.\n" +
+			"Every message has a number that its receiver looks for: what was confirmed and never came is LOST, what came again is DOUBLED; both make exit code 1. A relay of ours has to be started with --rate-limit 0 for this.\n" +
 			"With a --vs flag a second relay, or the same one used otherwise, is measured by turns with the first. Figures of different runs say little about each other.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Value: "queue", Usage: "`MODE`: queue (one receiver gets a message) or pubsub (all subscribers do)"},

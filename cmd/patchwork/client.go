@@ -252,7 +252,7 @@ func (c *client) try(ctx context.Context, r call) (_ *http.Response, untouched b
 		_, again := r.body.(io.Seeker)
 		return nil, again || !body.touched.Load(), &answerError{
 			status: resp.StatusCode, line: strings.Join(strings.Fields(string(text)), " "), base: c.base,
-			after: retryAfter(resp.Header), to: resp.Header.Get("Location"), hook: hook, peek: r.method == http.MethodHead,
+			after: retryAfter(resp.Header), to: resp.Header.Get("Location"), hook: hook, token: c.token != "", peek: r.method == http.MethodHead,
 		}
 	}
 	return resp, false, nil

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -25,6 +26,7 @@ type answerError struct {
 	after  time.Duration
 	to     string // where a redirect leads
 	hook   bool
+	token  bool // one was sent
 	peek   bool // answers to HEAD have no text
 }
 
@@ -47,6 +49,8 @@ func (e *answerError) Error() string {
 		return "the hook's secret is missing or wrong; give the one it was made with by -s or PATCHWORK_SECRET"
 	case e.status == http.StatusRequestTimeout:
 		return "timed out: nobody came to the other side; try again, or wait longer with -T"
+	case e.status == http.StatusUnauthorized && !e.token:
+		return "that needs a token of the user; set PATCHWORK_TOKEN, or give -t"
 	case e.status == http.StatusUnauthorized:
 		advice = "give a token that is good there with PATCHWORK_TOKEN or -t"
 	case e.status == http.StatusForbidden:
@@ -159,6 +163,8 @@ func (c *client) errBroken(err error) error {
 func fileError(err error) error {
 	var path *fs.PathError
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && errors.As(err, &path) && strings.HasSuffix(path.Path, ".part"):
+		return fmt.Errorf("there is no folder %s; make it first", filepath.Dir(path.Path))
 	case errors.Is(err, fs.ErrNotExist) && errors.As(err, &path):
 		return fmt.Errorf("there is no file %s; look at its name", path.Path)
 	case errors.Is(err, fs.ErrPermission) && errors.As(err, &path):

@@ -16,7 +16,7 @@ import (
 
 const (
 	// soon is how long the doctor waits for what comes at once where all is well.
-	soon = 5 * time.Second
+	soon = 8 * time.Second
 	// longestCheck bounds every check but those of silence.
 	longestCheck = 45 * time.Second
 )

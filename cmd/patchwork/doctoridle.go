@@ -53,6 +53,9 @@ func (e *exam) silence(ctx context.Context) []finding {
 			}
 			begun := time.Now()
 			r := l.run(e, traced, e.channel+"/"+l.check, over)
+			if l.check == "idle-receiver" {
+				beats.lasted = min(time.Since(begun), e.idle)
+			}
 			findings[i] = l.judge(e, r, time.Since(begun))
 		})
 	}
@@ -245,6 +248,8 @@ type heartbeats struct {
 	begun time.Time
 	count int
 	first time.Duration
+
+	lasted time.Duration // how long they were listened for; for whoever waited for that
 }
 
 func (b *heartbeats) listen(ctx context.Context) context.Context {
@@ -264,6 +269,9 @@ func (b *heartbeats) finding(e *exam) finding {
 	defer b.mu.Unlock()
 	if b.count > 0 {
 		return good("interim", "%d heartbeats (100 Continue) arrived in %s, the first after %s", b.count, e.idle, b.first.Round(100*time.Millisecond))
+	}
+	if b.lasted < e.idle {
+		return good("interim", "whether heartbeats (100 Continue) arrive is not known: the wait was cut off after %s", b.lasted.Round(100*time.Millisecond))
 	}
 	return good("interim", "no heartbeat (100 Continue) arrived here in %s; most proxies keep them to themselves, which does no harm", e.idle)
 }

@@ -87,5 +87,8 @@ func download(c *cli.Context, cl *client) error {
 		}
 		defer d.leave()
 	}
+	if terminal(cl.stderr) {
+		cl.say("waiting for the sender at %s%s; Ctrl-C ends it", cl.base, printable(from))
+	}
 	return d.run(c.Context)
 }

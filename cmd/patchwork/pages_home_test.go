@@ -20,12 +20,12 @@ func theBoxDoesWhatItSays(t *testing.T, b *chromium) {
 	for _, tab := range []*tab{p, other} {
 		tab.fill("channel", "p/box")
 	}
-	p.shows("same", "curl -s http://"+r.http+"/p/box -d hello")
+	p.shows("same", "curl -s http://"+r.http+"/p/box --data-raw hello")
 
 	p.click("#receive")
 	p.shows("log", "waiting for a message")
 	other.fill("message", "<b>bold</b> & 'quoted'")
-	other.shows("same", `-d '<b>bold</b> & '\''quoted'\'''`)
+	other.shows("same", `--data-raw '<b>bold</b> & '\''quoted'\'''`)
 	other.click("#send")
 	p.shows("log", "<b>bold</b> & 'quoted'")
 	other.shows("log", "received by the other side")

@@ -81,7 +81,7 @@ func aHookIsInspected(t *testing.T, b *chromium) {
 	js[bool](p, `globalThis.copied = "", navigator.clipboard.writeText = (text) => (copied = text, Promise.resolve()), true`)
 	p.do(chromedp.Click(chromedp.CSS("#messages li:nth-child(3) .copy")))
 	p.until("copied !== ''")
-	want := fmt.Sprintf(`curl -X PUT http://%s/r/%s -H 'Content-Type: application/json' --data-raw '{"ref":"main","list":[1,2]}'`, r.http, channel)
+	want := fmt.Sprintf(`curl -g -X PUT http://%s/r/%s -H 'Content-Type: application/json' --data-raw '{"ref":"main","list":[1,2]}'`, r.http, channel)
 	if got := js[string](p, "copied"); got != want {
 		t.Errorf("copied\n%s\nwant\n%s", got, want)
 	}

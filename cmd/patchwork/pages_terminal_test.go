@@ -107,9 +107,12 @@ func theTerminalKeepsStill(t *testing.T, b *chromium) {
 	// Questions to which a terminal has answers: identity, cursor, version, modes,
 	// colours, selection, size, settings.
 	broadcast(t, r, at, "\x1b[c\x1b[>c\x1b[=c\x1b[5n\x1b[6n\x1b[?6n\x1b[>q\x1b[?2026$p\x1b[4$p\x1b]10;?\x07\x1b]11;?\x07\x1b]4;1;?\x07\x1b]52;c;?\x07\x1b[18t\x1b[21t\x1bP$qm\x1b\\\x1b[?u")
+	// What would have it tell of the mouse and of being left.
+	broadcast(t, r, at, "\x1b[?1003h\x1b[?1006h\x1b[?1004h\x1b[?25;1000h")
 	broadcast(t, r, at, "\x1b]0;owned\x07\x1b]8;;javascript:alert(1)\x07link\x1b]8;;\x07 broken: \xff\xfe\xc3( <b>markup</b>\n")
 	p.reads("link broken: \ufffd\ufffd\ufffd( <b>markup</b>")
 	ear.reads("link broken: \ufffd\ufffd\ufffd( <b>markup</b>")
+
 	p.do(chromedp.Click(chromedp.CSS(".xterm-screen")), chromedp.KeyEvent("keys\r"))
 	ear.reads("keys")
 	ear.reads("link")
@@ -123,6 +126,24 @@ func theTerminalKeepsStill(t *testing.T, b *chromium) {
 	if js[bool](p, "!!document.querySelector('main img, main b')") {
 		t.Error("text of others has become an element")
 	}
+}
+
+// fewBytesDoNotFreezeTheTerminal sends little that would keep a terminal busy for long.
+func fewBytesDoNotFreezeTheTerminal(t *testing.T, b *chromium) {
+	r, _ := pageRelay(t)
+	p := b.open(t, "http://"+r.http+"/terminal?topic=frozen&autoConnect")
+	p.shows("state", "Connected.")
+	for _, final := range "STLMIZb@PX" {
+		broadcast(t, r, "frozen", "a\x1b[2147483647"+string(final))
+		broadcast(t, r, "frozen", strings.Repeat("a\x1b[20"+string(final), 20_000))
+	}
+	broadcast(t, r, "frozen", "a"+strings.Repeat("\u0301", 500_000))
+	broadcast(t, r, "frozen", strings.Repeat("\u0301", 50_000))
+	broadcast(t, r, "frozen", strings.Repeat("a\u0301\u0302\x00", 100_000)+"e\u0301\n")
+	broadcast(t, r, "frozen", "\x1b[2J\x1b[Hthe very last\n")
+	p.reads("the very last")
+	p.says("still here")
+	p.reads("still here")
 }
 
 // aFloodLeavesTheTerminalUsable sends 1,000 messages a second, and one of 10 MB.

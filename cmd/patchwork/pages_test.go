@@ -32,9 +32,10 @@ func TestPages(t *testing.T) {
 		"pages explain themselves without scripts": pagesExplainThemselvesWithoutScripts,
 		"everything is reached by keyboard":        everythingIsReachedByKeyboard,
 
-		"two tabs and ssh chat":              twoTabsAndAnSSHClientChat,
-		"the terminal keeps still":           theTerminalKeepsStill,
-		"a flood leaves the terminal usable": aFloodLeavesTheTerminalUsable,
+		"two tabs and ssh chat":                twoTabsAndAnSSHClientChat,
+		"the terminal keeps still":             theTerminalKeepsStill,
+		"a flood leaves the terminal usable":   aFloodLeavesTheTerminalUsable,
+		"few bytes do not freeze the terminal": fewBytesDoNotFreezeTheTerminal,
 
 		"a hook is inspected":           aHookIsInspected,
 		"a webhook is made and watched": aWebhookIsMadeAndWatched,

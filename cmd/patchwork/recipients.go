@@ -54,6 +54,9 @@ func (c *client) fileRecipients(file string) ([]age.Recipient, error) {
 		if line == "" || line[0] == '#' {
 			continue
 		}
+		if strings.Contains(line, "PRIVATE KEY") {
+			return nil, usagef("--to %s is a private key; name the public one, %s.pub", file, file)
+		}
 		r, err := recipient(line)
 		if _, _, _, _, other := ssh.ParseAuthorizedKey([]byte(line)); err != nil && other == nil {
 			passed++ // a good key, but of a sort that nothing can be encrypted to

@@ -13,7 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // A transfer does not hang when an answer of the sharing side gets lost, in any of
@@ -90,47 +89,6 @@ func testShare(t *testing.T, base *url.URL, over http.RoundTripper, name string)
 	s := newSharing(c, src, back)
 	s.path = c.path(name)
 	return s, said
-}
-
-// Anybody who has seen the file's headers can send to the hook for reports. One that
-// never ends does not keep others from receiving.
-func TestShareIsNotHeldUpByAReportWithoutAnEnd(t *testing.T) {
-	base := testRelay(t)
-	s, said := testShare(t, base, http.DefaultTransport, "held")
-	s.reportTime = 50 * time.Millisecond
-	ctx, cancel := context.WithCancel(t.Context())
-	endless, feed := io.Pipe()
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		forged, err := http.NewRequestWithContext(ctx, http.MethodPost, base.JoinPath("r", s.back.Channel).String(), endless)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		if resp, err := http.DefaultClient.Do(forged); err == nil {
-			resp.Body.Close()
-		}
-		endless.Close()
-	})
-	for deadline := time.Now().Add(patience); ; { // until it waits for share
-		if n, err := peek(base.JoinPath("r", s.back.Channel).String()+"?secret="+s.back.Secret, "producers"); err != nil || time.Now().After(deadline) {
-			t.Fatalf("%d producers, %v", n, err)
-		} else if n == 1 {
-			break
-		}
-	}
-	var err error
-	wg.Go(func() { err = s.run(t.Context()) })
-	if _, werr := feed.Write([]byte("{")); werr != nil {
-		t.Error(werr)
-	}
-	code, _, talk := command(t, t.Context(), "download", "--server", base.String(), "held", filepath.Join(t.TempDir(), "out"))
-	cancel()
-	feed.Close()
-	wg.Wait()
-	if code != exitDone || err != nil {
-		t.Errorf("download: exit code %d, %s; share: %v, %s", code, talk, err, said.String())
-	}
 }
 
 // losing loses the first answer of a 'share': what it posts to a hook other than

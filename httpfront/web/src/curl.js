@@ -8,19 +8,30 @@ const own = /^(host|content-length|accept-encoding|connection|x-forwarded-.*|x-r
 const freely = /^(accept-language|referer|origin|content-type)$/i;
 const longest = 32 << 10; // bytes of a body that fit into a command
 
+// What a terminal takes for a key that was pressed: pasted, it can end the command and
+// begin another one.
+const controls = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+const control = new RegExp(controls.source);
+
 // asCurl writes the command for a message of length bytes, of which body is what is
-// kept, to the relay at origin.
+// kept, to the relay at origin. entry.path is that of the channel: what did not come by
+// a request that can be made again, but by SSH or a WebSocket, is broadcast there.
 export function asCurl(entry, origin, body, length) {
-  const method = entry.headers["Patch-Method"]?.[0] ?? "POST";
-  const uri = entry.headers["Patch-Uri"]?.[0] ?? "";
+  let method = entry.headers["Patch-Method"]?.[0] ?? "POST";
+  let uri = entry.headers["Patch-Uri"]?.[0] ?? "";
+  if (uri === "" || (method === "GET" && !/[?&]body=/.test(uri))) {
+    method = "POST";
+    uri = entry.path + "?pubsub=true";
+  }
+  uri = uri.replace(controls, encodeURIComponent);
   const hook = /^\/[hr]\//.test(uri);
-  const words = ["curl"];
+  const words = ["curl", "-g"]; // or brackets in the address are a million addresses
   if (method !== "POST" && method !== "GET") words.push("-X", method);
   words.push(quoted(origin + uri));
   for (const [name, values] of Object.entries(entry.headers)) {
     if (own.test(name)) continue;
     const prefix = hook || freely.test(name) ? "" : "Patch-H-";
-    for (const v of values) words.push("-H", quoted(`${prefix}${name}: ${v}`));
+    for (const v of values) if (!control.test(v)) words.push("-H", quoted(`${prefix}${name}: ${v}`));
   }
   if (!entry.headers["Content-Type"] && method !== "GET") words.push("-H", "Content-Type:"); // or curl makes one up
   if (uri.startsWith("/h/")) words.push("-H", "'X-Patch-Secret: SECRET'");
@@ -32,7 +43,7 @@ export function asCurl(entry, origin, body, length) {
   } catch {
     // It is not text.
   }
-  if (text === null || text.includes("\0")) {
+  if (text === null || control.test(text)) {
     const base64 = btoa(String.fromCharCode(...body));
     return `echo ${base64} | base64 -d | ${words.join(" ")} --data-binary @-`;
   }

@@ -49,8 +49,8 @@ function refresh() {
   $("channel-url").textContent = url;
   const text = quoted($("message").value);
   const same = {
-    queue: [`curl -s ${quoted(url)}`, `curl -s ${quoted(url)} -d ${text}`],
-    broadcast: [`curl -s ${quoted(url)}`, `curl -s ${quoted(url + "?pubsub=true")} -d ${text}`],
+    queue: [`curl -s ${quoted(url)}`, `curl -s ${quoted(url)} --data-raw ${text}`],
+    broadcast: [`curl -s ${quoted(url)}`, `curl -s ${quoted(url + "?pubsub=true")} --data-raw ${text}`],
     pipe: [`websocat ${quoted(url.replace("http", "ws"))}`],
   };
   $("same").textContent = same[mode()].join("\n");

@@ -16,6 +16,7 @@ const aFrame = 20; // messages that are drawn in one frame
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23" });
 
 let link = null;
+let watched = ""; // path of the channel
 let entries = []; // newest last
 let unfinished = new Map(); // those whose end has not come, by id
 let undrawn = new Set();
@@ -95,7 +96,8 @@ function watch() {
     $("watch").reportValidity();
     return;
   }
-  history.replaceState(null, "", "/inspect" + pathOf(channel)); // the secret is no part of it
+  watched = pathOf(channel);
+  history.replaceState(null, "", "/inspect" + watched); // the secret is no part of it
   for (const input of [$("channel"), $("secret")]) input.disabled = true;
   $("go").textContent = "Stop";
   $("pause").hidden = $("clear").hidden = false;
@@ -127,7 +129,7 @@ function leave() {
 function take(m) {
   let entry = unfinished.get(m.id);
   if (entry === undefined) {
-    entry = { ...m, chunks: [], length: 0, kept: 0, node: null };
+    entry = { ...m, path: watched, late: m.part > 1, chunks: [], length: 0, kept: 0, node: null };
     entries.push(entry);
     total++;
     if (!m.end) unfinished.set(m.id, entry);
@@ -223,6 +225,7 @@ function shown(entry) {
   if (type) about.push(type);
   if (!entry.end) about.push("still coming…");
   const title = el("header", {}, el("h2", {}, what), el("time", { dateTime: entry.time.toISOString() }, clock.format(entry.time)), el("span", { className: "about" }, about.join(" · ")));
+  if (entry.late) title.append(el("span", { className: "cut" }, "the beginning was not kept"));
   if (entry.cut) title.append(el("span", { className: "cut" }, "cut off: the rest never came"));
   const rows = Object.entries(entry.headers)
     .filter(([name]) => name !== "Patch-Method" && name !== "Patch-Uri")

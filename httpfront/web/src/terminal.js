@@ -3,9 +3,11 @@
 import { $, copyable, random, size, yes } from "./dom.js";
 import { topicOf } from "./channel.js";
 import { Link, closed, open, refused } from "./link.js";
+import { tame, thinned } from "./tame.js";
 
 const held = 1 << 20; // characters or bytes that wait to be drawn; older ones are left out
 const step = 128 << 10; // of these, what is drawn before the page gets a turn
+const steps = 4000; // of work that a terminal does one by one, in the same time
 const remembered = 50; // lines that the up key brings back
 
 const nonce = document.querySelector("script[nonce]").nonce;
@@ -53,7 +55,7 @@ async function join() {
     access: query.get("access") ?? "",
     onMessage: ({ data, cut }) => {
       draw(data);
-      if (cut) note("the sender went away in the middle of this message");
+      if (cut) note("this message was cut off here");
     },
     onGreeting: (line) => {
       if ($("status").checked) note(line.trim());
@@ -107,7 +109,7 @@ async function screen() {
       theme: theme(),
       linkHandler: { activate: () => {} }, // a stranger's links lead nowhere
     });
-    silent(term);
+    tame(term, budget);
     fit = new FitAddon();
     term.loadAddon(fit);
     term.open($("terminal"));
@@ -141,20 +143,11 @@ function theme() {
   return { background: color("--field"), foreground: color("--ink"), cursor: color("--accent"), cursorAccent: color("--field"), selectionBackground: color("--mark") };
 }
 
-// silent keeps the terminal from answering questions in what others send: its
-// answers would go to everybody as if they had been typed here (ECMA-48 DA and DSR;
-// XTerm Control Sequences: DECRQM, DECRQSS, XTVERSION, window and colour reports).
-function silent(term) {
-  const ignored = () => true;
-  for (const id of [
-    { final: "c" }, { prefix: ">", final: "c" }, { prefix: "=", final: "c" },
-    { final: "n" }, { prefix: "?", final: "n" },
-    { intermediates: "$", final: "p" }, { prefix: "?", intermediates: "$", final: "p" },
-    { prefix: ">", final: "q" }, { final: "t" }, { prefix: "?", final: "u" },
-  ]) term.parser.registerCsiHandler(id, ignored);
-  term.parser.registerDcsHandler({ intermediates: "$", final: "q" }, ignored);
-  for (const id of [4, 10, 11, 12, 52]) term.parser.registerOscHandler(id, ignored);
-}
+// budget bounds the work of what is drawn before the page gets a turn.
+const budget = {
+  left: 0,
+  work: (n) => (budget.left -= n) >= 0,
+};
 
 // What comes waits here for its turn. A flood is not drawn whole: what nobody
 // could read is left out, and counted.
@@ -183,13 +176,14 @@ function drawSome() {
     return;
   }
   let n = 0;
+  budget.left = steps;
   while (queue.length > 0 && n < step) {
     const data = queue.shift();
     n += data.length;
     length -= data.length;
     // Only whole messages come, or parts cut between characters: what is not
     // valid on its own is not valid.
-    term.write(typeof data === "string" ? data : new TextDecoder().decode(data));
+    term.write(thinned(typeof data === "string" ? data : new TextDecoder().decode(data), budget));
   }
   if (leftOut > 0) {
     $("left-out").hidden = false;
