@@ -92,6 +92,7 @@ func (s *Server) beat(h *heart, w *response, r *http.Request, every time.Duratio
 	asks := r.Header.Get("Expect") != "" && !w.drawn && (conn == nil || unread(conn) == 0)
 	if r.ProtoAtLeast(1, 1) && !asks && !w.asked && !startled(r) {
 		w.extend(s.cfg.WriteTimeout)
+		w.beaten.Store(true)
 		w.ResponseWriter.WriteHeader(http.StatusContinue)
 	}
 	w.interim.Unlock()

@@ -28,6 +28,11 @@ type response struct {
 	hijacked bool
 	failure  error // what ended the request, for the log
 
+	// beaten says that an interim response went out. nginx takes it for the last one
+	// and passes on what follows until the connection ends, so the answer ends it:
+	// what a client would ask next on a kept one, nobody would read.
+	beaten atomic.Bool
+
 	interim sync.Mutex // guards all below, and interim responses against each other
 	asked   bool       // net/http may be sending the 100 Continue that the client expects
 	drawn   bool       // the body was read from: the client does not wait for a 100 Continue any more
@@ -36,18 +41,26 @@ type response struct {
 
 func (w *response) WriteHeader(status int) {
 	if status >= 200 && w.status == 0 {
-		w.status = status
+		w.begin(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *response) Write(p []byte) (int, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.begin(http.StatusOK)
 	}
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err
+}
+
+// begin notes how the request is answered.
+func (w *response) begin(status int) {
+	w.status = status
+	if w.beaten.Load() {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 // Unwrap is for http.ResponseController.
