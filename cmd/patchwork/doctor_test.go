@@ -227,8 +227,12 @@ func TestDoctorTellsARelayFromWhatIsNone(t *testing.T) {
 		"another site":  {http.NotFound, "is no Patchwork relay: /healthz answers 404"},
 		"another relay": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "OK!") }, "without Patch-Producers"},
 		"a proxy alone": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502) }, "the proxy does not reach the relay"},
-		"a redirect":    {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://example.org/", 301) }, "/healthz answers 301"},
-		"a loop":        {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, 301) }, "/healthz answers 301"},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://example.org/", http.StatusMovedPermanently)
+		}, "/healthz answers 301"},
+		"a loop": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.Path, http.StatusMovedPermanently)
+		}, "/healthz answers 301"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := httptest.NewServer(test.answer)
