@@ -242,21 +242,7 @@ func pageRelay(t *testing.T, flags ...string) (*relay, *clientSSH) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := exec.LookPath("patchwork")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := startRelay(program, t.TempDir(), os.Environ(), flags...)
-	if r != nil {
-		t.Cleanup(func() {
-			if err := r.stop(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := testRelay(t, flags...)
 	if err := ssh.point(r.ssh[strings.LastIndexByte(r.ssh, ':')+1:]); err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,7 @@ const stopPatience = 8 * time.Second
 // serverFlags are those of every client command.
 func serverFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "server", Usage: "`URL` of the relay", DefaultText: "$PATCHWORK_SERVER, else http://localhost:8080"},
+		serverFlag(),
 		&cli.StringFlag{Name: "token", Aliases: []string{"t"}, Usage: "`TOKEN` of a user; better in the environment, for flags are seen by all", DefaultText: "$PATCHWORK_TOKEN"},
 	}
 }
@@ -246,13 +246,13 @@ func (c *client) try(ctx context.Context, r call) (_ *http.Response, untouched b
 	if err != nil {
 		return nil, false, c.explain(ctx, err)
 	}
-	if !r.any && resp.StatusCode/100 != 2 || resp.StatusCode/100 == 3 && resp.Header.Get("Location") != "" && r.method == http.MethodHead {
+	if !r.any && resp.StatusCode/100 != 2 {
 		defer resp.Body.Close()
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 2<<10)) // an answer that breaks off says what it said
 		_, again := r.body.(io.Seeker)
 		return nil, again || !body.touched.Load(), &answerError{
 			status: resp.StatusCode, line: strings.Join(strings.Fields(string(text)), " "), base: c.base,
-			after: retryAfter(resp.Header), to: resp.Header.Get("Location"), hook: hook, token: c.token != "", peek: r.method == http.MethodHead,
+			after: retryAfter(resp.Header), to: resp.Header.Get("Location"), hook: hook, token: c.token != "",
 		}
 	}
 	return resp, false, nil

@@ -27,7 +27,6 @@ type answerError struct {
 	to     string // where a redirect leads
 	hook   bool
 	token  bool // one was sent
-	peek   bool // answers to HEAD have no text
 }
 
 func (e *answerError) Error() string {

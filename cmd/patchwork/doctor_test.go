@@ -88,7 +88,7 @@ func checkNames(r doctorReport) []string {
 
 func TestDoctorFindsNothingWrongWithARelayAlone(t *testing.T) {
 	t.Parallel()
-	r := doctorRelay(t, "--heartbeat", "1s")
+	r := testRelay(t, "--heartbeat", "1s")
 	got, code := askDoctor(t, nil, "--idle", "3s", "--ssh-port", sshPortOf(r), r.http)
 	wantTroubles(t, got, code, map[string]verdict{})
 	want := []string{
@@ -174,7 +174,7 @@ func TestDoctorFindsWhatIsWrongWithNginxAndMendsIt(t *testing.T) {
 		},
 	} {
 		beside.run(t, name, func(t *testing.T) {
-			r := doctorRelay(t, test.relay...)
+			r := testRelay(t, test.relay...)
 			address := nginxFront(t, r, test.location)
 			args := []string{"--idle", "4s", "--body", "10MiB", "--ssh-port", sshPortOf(r)}
 			got, code := askDoctor(t, nil, append(args, address)...)
@@ -184,7 +184,7 @@ func TestDoctorFindsWhatIsWrongWithNginxAndMendsIt(t *testing.T) {
 			}
 
 			if got.Relay != nil {
-				r = doctorRelay(t, strings.Fields(strings.Join(got.Relay, " "))...)
+				r = testRelay(t, strings.Fields(strings.Join(got.Relay, " "))...)
 				args[len(args)-1] = sshPortOf(r)
 			} else if got.Config["nginx"] == "" {
 				t.Fatal("nothing that mends it")
@@ -199,7 +199,7 @@ func TestDoctorFindsWhatIsWrongWithNginxAndMendsIt(t *testing.T) {
 
 func TestDoctorSeesThatTokensDoNotArrive(t *testing.T) {
 	t.Parallel()
-	r := doctorRelay(t, "--trusted-proxies", proxyPeer)
+	r := testRelay(t, "--trusted-proxies", proxyPeer)
 	address := nginxFront(t, r, override(goodNginx(), `proxy_set_header Authorization "";`))
 	got, code := askDoctor(t, nil, "--quick", "--body", "1MiB", "--ssh-port", "-1", address)
 	wantTroubles(t, got, code, map[string]verdict{"headers": verdictFail})
@@ -213,7 +213,7 @@ func TestDoctorSeesThatTokensDoNotArrive(t *testing.T) {
 
 func TestDoctorKnowsARelayThatIsOlderThanItself(t *testing.T) {
 	t.Parallel()
-	r := doctorRelay(t, "--trusted-proxies", proxyPeer)
+	r := testRelay(t, "--trusted-proxies", proxyPeer)
 	address := nginxFront(t, r, append(goodNginx(), "if ($uri ~ ^/_/) { return 404; }"))
 	got, code := askDoctor(t, nil, "--quick", "--body", "1MiB", "--ssh-port", "-1", address)
 	wantTroubles(t, got, code, map[string]verdict{"address": verdictWarn})
@@ -292,12 +292,12 @@ func authorized(key ssh.PublicKey) string { return string(ssh.MarshalAuthorizedK
 
 func TestDoctorComparesTheHostKeyWithKnownHosts(t *testing.T) {
 	t.Parallel()
-	r := doctorRelay(t)
+	r := testRelay(t)
 	key, _, err := hostKey(t.Context(), r.ssh)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := doctorRelay(t)
+	other := testRelay(t)
 	otherKey, _, err := hostKey(t.Context(), other.ssh)
 	if err != nil {
 		t.Fatal(err)

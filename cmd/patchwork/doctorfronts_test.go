@@ -16,27 +16,6 @@ import (
 	"time"
 )
 
-// doctorRelay starts a relay of the test's own.
-func doctorRelay(t *testing.T, flags ...string) *relay {
-	t.Helper()
-	binary, err := exec.LookPath("patchwork")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := startRelay(binary, t.TempDir(), os.Environ(), flags...)
-	if r != nil {
-		t.Cleanup(func() {
-			if err := r.stop(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
 // unredirected takes a redirect for an answer.
 var unredirected = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 

@@ -56,7 +56,7 @@ func TestDoctorMendsOtherProxies(t *testing.T) {
 			continue
 		}
 		beside.run(t, name, func(t *testing.T) {
-			r := doctorRelay(t, "--trusted-proxies", "127.0.0.1")
+			r := testRelay(t, "--trusted-proxies", "127.0.0.1")
 			ask := func(lines []string) (doctorReport, int) {
 				address := unusedAddress(t)
 				for i := range lines {

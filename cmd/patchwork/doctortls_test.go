@@ -66,7 +66,7 @@ server { listen %s; %s }`, secure, certFile, keyFile, relayIn(r, goodNginx()), p
 
 func TestDoctorGoesThroughTLSAndHTTP2(t *testing.T) {
 	t.Parallel()
-	r := doctorRelay(t, "--trusted-proxies", proxyPeer)
+	r := testRelay(t, "--trusted-proxies", proxyPeer)
 	secure, plain, cert := tlsFront(t, r, time.Now().AddDate(1, 0, 0), "return 301 https://$host$request_uri;")
 	args := []string{"--idle", "2s", "--body", "1MiB", "--ssh-port", "-1"}
 
@@ -105,7 +105,7 @@ func TestDoctorGoesThroughTLSAndHTTP2(t *testing.T) {
 // them on as the end.
 func TestDoctorSeesHeartbeatsBreakHTTP2AndMendsIt(t *testing.T) {
 	t.Parallel()
-	r := doctorRelay(t, "--trusted-proxies", proxyPeer, "--heartbeat", "500ms")
+	r := testRelay(t, "--trusted-proxies", proxyPeer, "--heartbeat", "500ms")
 	certFile, keyFile := selfSigned(t, time.Now().AddDate(1, 0, 0))
 	ask := func(location []string) (doctorReport, int) {
 		secure, plain := unusedAddress(t), unusedAddress(t)
@@ -125,7 +125,7 @@ server { listen %s; return 404; }`, secure, certFile, keyFile, relayIn(r, locati
 
 func TestDoctorSeesACertificateEnd(t *testing.T) {
 	t.Parallel()
-	r := doctorRelay(t, "--trusted-proxies", proxyPeer)
+	r := testRelay(t, "--trusted-proxies", proxyPeer)
 	args := []string{"--quick", "--body", "1MiB", "--ssh-port", "-1"}
 	secure, _, cert := tlsFront(t, r, time.Now().AddDate(0, 0, 3), "return 404;")
 	got, code := askDoctor(t, []string{"SSL_CERT_FILE=" + cert}, append(args, "https://"+secure)...)

@@ -33,7 +33,7 @@ func exposeCommand() *cli.Command {
 			}
 			return tunnel.Expose(c.Context, tunnel.ExposeOptions{
 				Server: serverURL(c.String("server"), os.Getenv), Local: c.Args().Get(0), Prefix: c.Args().Get(1),
-				Token: orEnv(c.String("token"), "PATCHWORK_TOKEN"), MaxTTL: ttl,
+				Token: firstOf(c.String("token"), os.Getenv("PATCHWORK_TOKEN")), MaxTTL: ttl,
 				Ready: func(url string) { fmt.Fprintln(c.App.ErrWriter, "published at "+url) },
 				Log:   slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelWarn})),
 			})
@@ -53,7 +53,7 @@ func tunnelTokenCommand() *cli.Command {
 			&cli.StringFlag{Name: "ttl", Value: "0", Usage: "`DURATION` the token is good for; 0 is without end"},
 		},
 		Action: func(c *cli.Context) error {
-			secret := orEnv(c.String("secret"), "TUNNEL_SECRET")
+			secret := firstOf(c.String("secret"), os.Getenv("TUNNEL_SECRET"))
 			if secret == "" {
 				return usagef("tunnel-token needs the relay's tunnel secret: set TUNNEL_SECRET")
 			}
@@ -87,7 +87,7 @@ func huproxyCommand() *cli.Command {
 			if c.NArg() != 1 {
 				return usagef("huproxy takes one URL, such as: wss://relay.example/huproxy/alice/%%h/%%p")
 			}
-			return tunnel.HuproxyClient(c.Context, c.Args().First(), orEnv(c.String("token"), "PATCHWORK_TOKEN"), c.App.Reader, c.App.Writer)
+			return tunnel.HuproxyClient(c.Context, c.Args().First(), firstOf(c.String("token"), os.Getenv("PATCHWORK_TOKEN")), c.App.Reader, c.App.Writer)
 		},
 	}
 }
@@ -95,12 +95,4 @@ func huproxyCommand() *cli.Command {
 // serverFlag names the relay a client command speaks to.
 func serverFlag() cli.Flag {
 	return &cli.StringFlag{Name: "server", Usage: "`URL` of the relay", DefaultText: "$PATCHWORK_SERVER, else http://localhost:8080"}
-}
-
-// orEnv is what was told, else an environment variable.
-func orEnv(told, name string) string {
-	if told != "" {
-		return told
-	}
-	return os.Getenv(name)
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
 	"sync"
 	"syscall"
+	"testing"
 	"time"
 )
 
@@ -61,6 +63,27 @@ func startRelay(binary, dir string, env []string, flags ...string) (*relay, erro
 	found := listening.FindStringSubmatch(r.logged())
 	r.http, r.ssh = found[1], found[2]
 	return r, nil
+}
+
+// testRelay runs a relay until the test ends, which it has to end well.
+func testRelay(t *testing.T, flags ...string) *relay {
+	t.Helper()
+	binary, err := exec.LookPath("patchwork")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := startRelay(binary, t.TempDir(), os.Environ(), flags...)
+	if r != nil {
+		t.Cleanup(func() {
+			if err := r.stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // read collects the log until the process is gone.

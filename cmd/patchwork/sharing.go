@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"sync"
 	"time"
 )
@@ -50,8 +46,9 @@ type sharing struct {
 	got     int       // receivers that have the file, as far as one can know
 	unsure  int       // those among them that do not confirm it
 
-	running sync.WaitGroup // posts and tellings
+	running sync.WaitGroup // posts, tellings and readings
 	telling chan struct{}  // has room for those who may be told something at a time
+	reading chan struct{}  // has room for the reports that may be on their way at a time
 }
 
 // newSharing shares src with one receiver. back takes the reports; the rest is for
@@ -60,7 +57,7 @@ func newSharing(c *client, src sharable, back hook) *sharing {
 	return &sharing{
 		c: c, src: src, back: back, want: 1, patience: patienceDefault, reportTime: 10 * time.Second,
 		link:  &link{c: c, secret: back.Secret, up: true},
-		posts: make(chan posted), reports: make(chan report), peers: map[string]*peer{}, telling: make(chan struct{}, 8),
+		posts: make(chan posted), reports: make(chan report), peers: map[string]*peer{}, telling: make(chan struct{}, 8), reading: make(chan struct{}, 32),
 		again: newBackoff(15 * time.Second),
 	}
 }
@@ -248,218 +245,5 @@ func (s *sharing) due(ctx context.Context, now time.Time) error {
 func (s *sharing) offerOn(ctx context.Context) {
 	if s.offered == nil && s.offerAt.IsZero() && s.graceAt.IsZero() && s.got+len(s.peers) < s.want {
 		s.offer(ctx)
-	}
-}
-
-// ended books how a post ended.
-func (s *sharing) ended(ctx context.Context, p posted) error {
-	to := p.post.to
-	if to == nil && s.offered != p.post || to != nil && to.posting != p.post {
-		return nil // it was called off
-	}
-	p.post.cancel()
-	if p.sum != nil {
-		s.whole = p.sum
-	}
-	var own *sourceError
-	if errors.As(p.err, &own) {
-		return own
-	}
-	if to == nil {
-		return s.offerEnded(p)
-	}
-	to.posting = nil
-	switch {
-	case p.err != nil && !passing(p.err):
-		return p.err
-	case isStatus(p.err, http.StatusBadGateway): // it took a part, and went
-		s.failed(p.err)
-		to.asked, to.lateAt = nil, s.lateFrom(time.Now())
-		if !s.broadcast { // to whoever comes first: it, or another
-			to.lateAt = time.Time{}
-			s.offerAt = time.Now().Add(s.again.step())
-		}
-	case isStatus(p.err, http.StatusRequestTimeout) && to.told:
-		to.lateAt = time.Now()
-	case isStatus(p.err, http.StatusRequestTimeout): // it asked, and went
-		s.forget(to)
-		s.offerOn(ctx)
-	case p.err != nil:
-		s.failed(p.err)
-		to.told = to.told || p.answer == answerDone
-		to.answerAt = time.Now().Add(to.again.step())
-	case p.answer == answerDone:
-		s.got++
-		s.forget(to)
-		s.offerOn(ctx)
-	case p.answer == answerFailed && !s.broadcast:
-		s.forget(to) // it knows
-		return errors.New("the receiver has other bytes than were sent; share it again")
-	case p.answer == answerFailed:
-		s.c.say("a receiver has other bytes than were sent; going on without it")
-		s.forget(to)
-		s.offerOn(ctx)
-	default:
-		to.again.reset()
-		to.asked, to.lateAt = nil, s.lateFrom(time.Now())
-	}
-	return nil
-}
-
-// offerEnded books how an offer of the whole file ended.
-func (s *sharing) offerEnded(p posted) error {
-	s.offered = nil
-	switch {
-	case p.err != nil && !passing(p.err):
-		return p.err
-	case isStatus(p.err, http.StatusRequestTimeout): // the relay lets nobody wait longer
-		s.offerAt = time.Now()
-		return nil
-	case p.err != nil:
-		s.failed(p.err)
-		s.offerAt = time.Now().Add(s.again.step())
-		return nil //nolint:nilerr // it is offered again
-	}
-	s.again.reset()
-	s.took = p.delivered
-	for _, old := range s.peers { // somebody else has it instead
-		if !s.broadcast && old.posting == nil && old.offers < s.offers {
-			s.forget(old)
-		}
-	}
-	s.graceAt = time.Now()
-	if s.took > s.begun {
-		s.graceAt = time.Now().Add(graceForReports)
-	}
-	for _, peer := range s.peers {
-		if peer.posting == nil && peer.lateAt.IsZero() {
-			peer.lateAt = s.lateFrom(time.Now())
-		}
-	}
-	return nil
-}
-
-func (s *sharing) lateFrom(now time.Time) time.Time { return now.Add(s.patience) }
-
-// forget ends what is under way to a receiver.
-func (s *sharing) forget(p *peer) {
-	s.stop(p.posting)
-	delete(s.peers, p.hook)
-}
-
-// stop ends a post whose end is not waited for. What it has learned of the file is
-// kept: a receiver may have all of it, and say so, before the relay does.
-func (s *sharing) stop(p *post) {
-	if p == nil {
-		return
-	}
-	p.cancel()
-	if p.sum == nil {
-		return
-	}
-	if n, sum := p.sum.sum(); n == s.src.size {
-		s.whole = sum
-	}
-}
-
-// heard does what a report asks for.
-func (s *sharing) heard(ctx context.Context, r report) error {
-	p := s.peers[r.Answer]
-	switch {
-	case p == nil && r.Failed != "":
-		return nil // nothing is done for it
-	case r.Failed != "":
-		s.meter.line(s.c.stderr)
-		s.c.say("a receiver gave up: %s; offering the file again", printable(r.Failed))
-		s.forget(p)
-		s.offerOn(ctx)
-		return nil
-	case p == nil && !s.admits():
-		s.tell(ctx, r.Answer, answerBusy, "somebody else is receiving the file now")
-		return nil
-	case p == nil:
-		p = &peer{hook: r.Answer, again: newBackoff(5 * time.Second), offers: s.offers}
-		s.peers[r.Answer] = p
-		if s.begun++; s.begun >= s.took && s.offered == nil {
-			s.graceAt = time.Time{}
-		}
-	}
-	if s.offered == nil {
-		p.lateAt = s.lateFrom(time.Now())
-	}
-	if r.Begun {
-		return nil
-	}
-	if p.asked != nil && *p.asked == r && p.posting != nil {
-		return nil // the answer is on its way
-	}
-	p.asked, p.answerAt, p.lateAt = &r, time.Time{}, time.Time{}
-	if !s.broadcast {
-		s.callOff() // it has what it could get of the offer
-	}
-	s.answer(ctx, p)
-	return nil
-}
-
-// admits tells whether a new receiver can be served. To a queue's message there is
-// one at a time; one that is not being answered has made place for it.
-func (s *sharing) admits() bool {
-	if s.broadcast {
-		return len(s.peers) < maxPeers
-	}
-	for _, p := range s.peers {
-		if p.posting != nil {
-			return false
-		}
-	}
-	for _, p := range s.peers {
-		s.forget(p)
-	}
-	return true
-}
-
-// callOff ends the offer under way, and those to come.
-func (s *sharing) callOff() {
-	s.stop(s.offered)
-	s.offered, s.offerAt, s.graceAt, s.took = nil, time.Time{}, time.Time{}, 0
-}
-
-func isStatus(err error, status int) bool {
-	var answer *answerError
-	return errors.As(err, &answer) && answer.status == status
-}
-
-// failed says why a message did not get through.
-func (s *sharing) failed(err error) {
-	switch {
-	case isStatus(err, http.StatusBadGateway):
-		s.meter.line(s.c.stderr)
-		s.c.say("the receiver went away; offering the file again")
-	case errors.As(err, new(*answerError)): // the relay will say more when it is asked again
-	default:
-		s.link.lost(err)
-	}
-}
-
-// take waits for one report.
-func (s *sharing) take(ctx context.Context, path string) error {
-	resp, err := s.c.do(ctx, call{method: http.MethodGet, path: path, secret: s.back.Secret})
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	late := time.AfterFunc(s.reportTime, func() { resp.Body.Close() }) // one without an end would keep the others out
-	defer late.Stop()
-	var r report
-	err = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&r)
-	io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) //nolint:errcheck // so that its sender hears that it arrived
-	if err != nil || !hookWord.MatchString(r.Answer) {
-		return nil //nolint:nilerr // not of a receiver: anybody who has seen the file's headers can send here
-	}
-	select {
-	case s.reports <- r:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
