@@ -83,7 +83,7 @@ func TestShareIsNotHeldUpByReportsWithoutAnEnd(t *testing.T) {
 	for range many {
 		endless, feed := io.Pipe()
 		defer context.AfterFunc(ctx, func() { feed.CloseWithError(ctx.Err()) })() // net/http waits for the body that it reads
-		forgers.Go(func() { feed.Write([]byte("{")) }) //nolint:errcheck // it may not be asked for it
+		forgers.Go(func() { feed.Write([]byte("{")) })                            //nolint:errcheck // it may not be asked for it
 		forgers.Go(func() {
 			forged, err := http.NewRequestWithContext(ctx, http.MethodPost, hook, endless)
 			if err != nil {
