@@ -14,6 +14,8 @@ import (
 	"patchwork/acl"
 	"patchwork/broker"
 	"patchwork/httpfront"
+
+	"patchwork/cmd/patchwork/cmdline"
 )
 
 // aclCommand is 'patchwork acl': what a relay would make of a user's rules, told
@@ -51,7 +53,7 @@ func aclCommand() *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			if name := c.Args().First(); name != "" {
-				return usagef("unknown command \"acl %s\"; there are check and can", name)
+				return cmdline.Usagef("unknown command \"acl %s\"; there are check and can", name)
 			}
 			return cli.ShowSubcommandHelp(c)
 		},
@@ -64,7 +66,7 @@ func checkRules(c *cli.Context) error {
 		return err
 	}
 	if len(args) != 1 {
-		return usagef("acl check takes one file; see 'patchwork acl check --help'")
+		return cmdline.Usagef("acl check takes one file; see 'patchwork acl check --help'")
 	}
 	data, err := readRules(c, args[0])
 	if err != nil {
@@ -73,7 +75,7 @@ func checkRules(c *cli.Context) error {
 	if _, err := acl.Decode(data); err != nil {
 		// Without the program's name in front, as editors like it.
 		fmt.Fprintln(c.App.ErrWriter, place(args[0], err))
-		return errSaid
+		return cmdline.ErrSaid
 	}
 	fmt.Fprintf(c.App.Writer, "%s: a relay would take it\n", args[0])
 	return nil
@@ -85,44 +87,44 @@ func canRules(c *cli.Context) error {
 		return err
 	}
 	if len(args) < 2 || len(args) > 3 {
-		return usagef("acl can takes a file, an action and a path; see 'patchwork acl can --help'")
+		return cmdline.Usagef("acl can takes a file, an action and a path; see 'patchwork acl can --help'")
 	}
 	action, request, err := acl.ParseAction(args[1])
 	if err != nil {
-		return usagef("%v", err)
+		return cmdline.Usagef("%v", err)
 	}
 	target := ""
 	if len(args) == 3 {
 		target = args[2]
 	} else if action != acl.Admin {
-		return usagef("acl can takes a path after the action; see 'patchwork acl can --help'")
+		return cmdline.Usagef("acl can takes a path after the action; see 'patchwork acl can --help'")
 	}
 	if action, target, err = asServed(action, target); err != nil {
-		return usagef("%v", err)
+		return cmdline.Usagef("%v", err)
 	}
 	if c.IsSet("token") && c.IsSet("key") {
-		return usagef("who asks brings a token or a key; give --token or --key, not both")
+		return cmdline.Usagef("who asks brings a token or a key; give --token or --key, not both")
 	}
 	var key *acl.Fingerprint
 	if c.IsSet("key") {
 		f, err := readKey(c.String("key"))
 		if err != nil {
-			return usagef("--key: %v", err)
+			return cmdline.Usagef("--key: %v", err)
 		}
 		key = &f
 	}
 	data, err := readRules(c, args[0])
 	if err != nil {
-		return usagef("%v", err) // exit 1 would be an answer
+		return cmdline.Usagef("%v", err) // exit 1 would be an answer
 	}
 	rules, err := acl.Decode(data)
 	if err != nil {
-		return usagef("%s", place(args[0], err))
+		return cmdline.Usagef("%s", place(args[0], err))
 	}
 	d := rules.Can(c.String("token"), key, action, request, target)
 	fmt.Fprintln(c.App.Writer, d)
 	if !d.Allowed {
-		return errSaid
+		return cmdline.ErrSaid
 	}
 	return nil
 }
@@ -166,9 +168,9 @@ func readRules(c *cli.Context, path string) ([]byte, error) {
 func place(path string, err error) string {
 	var at *acl.DecodeError
 	if errors.As(err, &at) {
-		return fmt.Sprintf("%s:%d:%d: %s", path, at.Line, at.Column, oneLine(errors.New(at.Reason)))
+		return fmt.Sprintf("%s:%d:%d: %s", path, at.Line, at.Column, cmdline.OneLine(errors.New(at.Reason)))
 	}
-	return path + ": " + oneLine(err)
+	return path + ": " + cmdline.OneLine(err)
 }
 
 // readKey reads what --key says: a fingerprint, a public key line, or a file with
@@ -208,7 +210,7 @@ func anywhere(c *cli.Context) ([]string, error) {
 		words = append(words, rest[0])
 		switch err := flags.Parse(rest[1:]); {
 		case errors.Is(err, flag.ErrHelp):
-			return nil, usagef("put --help first: '%s --help'", c.Command.HelpName)
+			return nil, cmdline.Usagef("put --help first: '%s --help'", c.Command.HelpName)
 		case err != nil:
 			return nil, plainUsage(c, err, true)
 		}

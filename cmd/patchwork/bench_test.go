@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,8 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/iotest"
-	"time"
+
+	"patchwork/cmd/patchwork/bench"
 )
 
 // A badRelay is a queue relay that makes mistakes: of every hundred messages it loses
@@ -62,10 +60,10 @@ func (b *badRelay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // benchJSON runs bench and returns what it reports.
-func benchJSON(t *testing.T, ctx context.Context, args ...string) (benchReport, int, string) {
+func benchJSON(t *testing.T, ctx context.Context, args ...string) (bench.Report, int, string) {
 	t.Helper()
 	code, out, talk := command(t, ctx, append([]string{"bench", "--json"}, args...)...)
-	var r benchReport
+	var r bench.Report
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatalf("%v: %s%s", err, out, talk)
 	}
@@ -234,100 +232,6 @@ func TestBenchEndsWithWhatItHas(t *testing.T) {
 	}
 }
 
-func TestBenchMessagesAreFoundInWhateverIsAroundThem(t *testing.T) {
-	whole := func(n, size int) string {
-		text, _ := io.ReadAll(benchMessage("run", n, size))
-		if len(text) != size {
-			t.Fatalf("%d bytes, want %d", len(text), size)
-		}
-		return string(text)
-	}
-	for name, test := range map[string]struct {
-		stream string
-		want   string
-	}{
-		"nothing":          {"", "EOF"},
-		"one":              {whole(3, 64), "3 EOF"},
-		"two":              {whole(0, 64) + whole(1, 100), "0 1 EOF"},
-		"lines around":     {"[\n" + whole(0, 64) + "\r\n[b\n" + whole(1, 64) + "]", "0 1 EOF"},
-		"in JSON":          {`{"id":"x","message":"` + whole(5, 64) + `"}` + "\n", "5 EOF"},
-		"another run":      {strings.ReplaceAll(whole(0, 64), "run", "RUN") + whole(1, 64), "1 EOF"},
-		"long":             {whole(0, 1<<20) + whole(1, 64), "0 1 EOF"},
-		"cut in the head":  {whole(0, 64)[:6], "cut"},
-		"cut in the mark":  {whole(0, 64)[:3], "cut"},
-		"cut in the dots":  {whole(0, 64)[:30], "cut"},
-		"cut in the tail":  {whole(1, 64) + whole(0, 64)[:60], "1 cut"},
-		"changed":          {strings.Replace(whole(0, 64), "...", ".!.", 1) + whole(1, 64), "damaged 1 EOF"},
-		"another tail":     {strings.Replace(whole(0, 64), "[e run 0]", "[e run 1]", 1) + whole(1, 64), "damaged 1 EOF"},
-		"no number":        {"[b run x y]" + whole(1, 64), "damaged 1 EOF"},
-		"impossibly short": {"[b run 1 5]" + whole(1, 64), "damaged 1 EOF"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			for _, r := range []io.Reader{strings.NewReader(test.stream), iotest.OneByteReader(strings.NewReader(test.stream))} {
-				var got []string
-				for s := scanBench(r, "run"); ; {
-					n, err := s.next()
-					switch {
-					case err == nil:
-						got = append(got, strconv.Itoa(n))
-						continue
-					case errors.Is(err, errDamaged):
-						got = append(got, "damaged")
-						continue
-					case errors.Is(err, io.ErrUnexpectedEOF):
-						got = append(got, "cut")
-					default:
-						got = append(got, err.Error())
-					}
-					break
-				}
-				if text := strings.Join(got, " "); text != test.want {
-					t.Errorf("got %q, want %q", text, test.want)
-				}
-			}
-		})
-	}
-}
-
-func FuzzBenchMessagesAreFound(f *testing.F) {
-	f.Add("data: ", "\n\n", uint16(7), uint16(64))
-	f.Add("[b run 1 ", "]", uint16(0), uint16(40000))
-	f.Fuzz(func(t *testing.T, before, after string, n, size uint16) {
-		around := strings.NewReplacer("[b run ", "")
-		stream := io.MultiReader(strings.NewReader(around.Replace(before)+"\n"), benchMessage("run", int(n), max(int(size), leastBench)), strings.NewReader("\n"+around.Replace(after)))
-		s := scanBench(stream, "run")
-		if got, err := s.next(); err != nil || got != int(n) {
-			t.Fatalf("got %d (%v), want %d", got, err, n)
-		}
-		for {
-			if got, err := s.next(); err == nil {
-				t.Fatalf("%d was made up", got)
-			} else if !errors.Is(err, errDamaged) {
-				return
-			}
-		}
-	})
-}
-
-func TestBenchFiguresAreRight(t *testing.T) {
-	r := benchResult{Ears: 2, Size: 1000, Deliveries: 200, Seconds: 2}
-	for i := 200; i > 0; i-- {
-		r.latencies = append(r.latencies, time.Duration(i)*time.Millisecond)
-	}
-	r = r.figured()
-	if want := (benchLatency{100, 180, 198, 200}); r.Latency != want {
-		t.Errorf("latencies %+v, want %+v", r.Latency, want)
-	}
-	if r.MessagesPerSecond != 50 || r.BytesPerSecond != 100_000 {
-		t.Errorf("%g messages/s, %g bytes/s", r.MessagesPerSecond, r.BytesPerSecond)
-	}
-	figure := func(r benchResult) float64 { return r.Seconds }
-	got, ok := ratios([]benchResult{{Seconds: 1}, {Seconds: 2}, {Seconds: 0}, {Seconds: 4}}, []benchResult{{Seconds: 3}, {Seconds: 2}, {Seconds: 9}, {Seconds: 8}}, figure)
-	if want := (benchRatio{2, 1, 3}); !ok || got != want {
-		t.Errorf("ratio %+v, want %+v", got, want)
-	}
-}
-
 func TestBenchSendsTheTokenToItsRelayAlone(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[string]bool{}
@@ -379,21 +283,5 @@ func TestBenchMistakesAreOneLineAndExit2(t *testing.T) {
 			t.Errorf("%s: exit code %d, stdout %q", line, code, out)
 		}
 		wantLine(t, talk, want)
-	}
-}
-
-func TestBenchReportsInWords(t *testing.T) {
-	var b bytes.Buffer
-	benchResult{
-		Send: "A", Receive: "B", Mode: "pubsub", Pairs: 2, Size: 100, Ears: 3, Messages: 10, Deliveries: 27, Lost: 2, Doubled: 1,
-		Errors: map[string]int{"send: 502": 1}, Seconds: 1.5, MessagesPerSecond: 6, BytesPerSecond: 1800,
-	}.write(&b)
-	want := `send to A, receive from B
-  pubsub, 2 at once, 3 subscribers each: 9 of 10 messages of 100 bytes arrived in 1.50 s
-  6 messages/s, 0.00 MB/s; latency p50 0.00 ms, p90 0.00 ms, p99 0.00 ms, max 0.00 ms
-  2 LOST, 1 DOUBLED, 1 × send: 502
-`
-	if b.String() != want {
-		t.Errorf("got %q", b.String())
 	}
 }

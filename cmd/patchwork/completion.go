@@ -6,6 +6,9 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"patchwork/cmd/patchwork/cmdline"
+	"patchwork/cmd/patchwork/doctor"
 )
 
 func completionCommand() *cli.Command {
@@ -17,13 +20,13 @@ func completionCommand() *cli.Command {
 			"zsh:  . <(patchwork completion zsh), after compinit\n" +
 			"fish: patchwork completion fish | source",
 		Action: func(c *cli.Context) error {
-			args, err := plainWords(c, 1, 1)
+			args, err := cmdline.PlainWords(c, 1, 1)
 			if err != nil {
 				return err
 			}
 			write := map[string]func(io.Writer, []*cli.Command){"bash": completeBash, "zsh": completeZsh, "fish": completeFish}[args[0]]
 			if write == nil {
-				return usagef("completion: %q is none of bash, zsh and fish", args[0])
+				return cmdline.Usagef("completion: %q is none of bash, zsh and fish", args[0])
 			}
 			out := &output{w: c.App.Writer}
 			write(out, c.App.VisibleCommands())
@@ -38,7 +41,7 @@ func manCommand() *cli.Command {
 		Usage:     "write the manual page",
 		UsageText: "patchwork man > patchwork.1",
 		Action: func(c *cli.Context) error {
-			if _, err := plainWords(c, 0, 0); err != nil {
+			if _, err := cmdline.PlainWords(c, 0, 0); err != nil {
 				return err
 			}
 			out := &output{w: c.App.Writer}
@@ -120,7 +123,7 @@ var fixedWords = map[string][]string{
 	"--namespace": {"p", "h", "r", "u"}, "-n": {"p", "h", "r", "u"}, "--type": {"plain", "markdown", "html"},
 	"send --mode": {"queue", "pubsub"}, "send -m": {"queue", "pubsub"}, "share --mode": {"queue", "pubsub"}, "share -m": {"queue", "pubsub"},
 	"bench --mode": {"queue", "pubsub"}, "bench -m": {"queue", "pubsub"}, "bench --vs-mode": {"queue", "pubsub"},
-	"doctor --proxy": append(proxyNames(), "all"),
+	"doctor --proxy": append(doctor.ProxyNames(), "all"),
 }
 
 // completions are the commands, from the definitions that help shows too.

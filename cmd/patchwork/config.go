@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/urfave/cli/v2"
+
+	"patchwork/cmd/patchwork/cmdline"
 )
 
 // setting is one value with the place it was found at, for the error message.
@@ -31,7 +33,7 @@ func resolve(flags map[string]string, env func(string) string) (config, error) {
 	if path != "" {
 		var err error
 		if file, err = readConfigFile(path); err != nil {
-			return c, usageError{oneLine(err)}
+			return c, cmdline.Usagef("%s", cmdline.OneLine(err))
 		}
 	}
 
@@ -51,7 +53,7 @@ func resolve(flags map[string]string, env func(string) string) (config, error) {
 		}
 		for _, s := range found {
 			if err := o.set(&c, s.value); err != nil {
-				return c, usagef("%s %q %s", s.where, s.value, oneLine(err))
+				return c, cmdline.Usagef("%s %q %s", s.where, s.value, cmdline.OneLine(err))
 			}
 		}
 	}
@@ -59,7 +61,7 @@ func resolve(flags map[string]string, env func(string) string) (config, error) {
 		c.metricsToken = c.forgejoToken // as in the relays this one replaces
 	}
 	if c.port < 0 && c.sshPort < 0 {
-		return c, usagef("--port and --ssh-port are both off, so there is nothing to start; give one of them a port")
+		return c, cmdline.Usagef("--port and --ssh-port are both off, so there is nothing to start; give one of them a port")
 	}
 	return c, nil
 }
@@ -145,7 +147,7 @@ func startCommand() *cli.Command {
 		Flags: flags,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return usagef("start takes no arguments, but got %q", c.Args().First())
+				return cmdline.Usagef("start takes no arguments, but got %q", c.Args().First())
 			}
 			cfg, err := resolve(values, os.Getenv)
 			if err != nil {

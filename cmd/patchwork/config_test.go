@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"patchwork/cmd/patchwork/cmdline"
 )
 
 // environment makes the lookup function of a process that has only these.
@@ -233,7 +235,7 @@ func TestSizesHaveUnits(t *testing.T) {
 	for text, want := range map[string]int{
 		"1": 1, "1024": 1024, "512B": 512, "64KiB": 64 << 10, "64k": 64 << 10, "2 MiB": 2 << 20, "1G": 1 << 30,
 	} {
-		if got, err := size(text); err != nil || got != want {
+		if got, err := cmdline.Size(text); err != nil || got != want {
 			t.Errorf("%q is %d (%v), want %d", text, got, err, want)
 		}
 	}
@@ -262,7 +264,7 @@ func TestStateFolderFollowsXDG(t *testing.T) {
 // wantUsage fails unless err is a usageError of one line that begins like want.
 func wantUsage(t *testing.T, err error, want string) {
 	t.Helper()
-	if !errors.As(err, new(usageError)) {
+	if !errors.As(err, new(cmdline.UsageError)) {
 		t.Errorf("want a usage error %q, got %v", want, err)
 		return
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"patchwork/cmd/patchwork/cmdline"
 )
 
 // deployFile reads a file of what operators copy.
@@ -54,7 +56,7 @@ func TestUnitStopsLaterThanTheRelayDrains(t *testing.T) {
 	if found == nil {
 		t.Fatal("the unit has no TimeoutStopSec")
 	}
-	stop, err := duration(found[1])
+	stop, err := cmdline.Duration(found[1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +71,7 @@ func TestUnitStopsLaterThanTheRelayDrains(t *testing.T) {
 	if found == nil {
 		t.Fatal("the compose file has no stop_grace_period")
 	}
-	if stop, err := duration(found[1]); err != nil || stop < c.drainTimeout+5*time.Second {
+	if stop, err := cmdline.Duration(found[1]); err != nil || stop < c.drainTimeout+5*time.Second {
 		t.Errorf("stop_grace_period is %v (%v), too short for a drain timeout of %v", stop, err, c.drainTimeout)
 	}
 }

@@ -9,14 +9,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"patchwork/cmd/patchwork/doctor"
 )
 
 // A fronted proxy is how one of the doctor's proxies is run before a relay.
 type fronted struct {
 	bare []string // what leads to the relay at all, as its manual begins
-	want map[string]verdict
+	want map[string]doctor.Verdict
 	// With all that the doctor writes it is well, but for these.
-	left  map[string]verdict
+	left  map[string]doctor.Verdict
 	start func(t *testing.T, address, dir string, lines []string)
 	// redirects starts it with what the doctor writes for the port without TLS.
 	redirects func(t *testing.T, address, dir string, lines []string)
@@ -25,21 +27,21 @@ type fronted struct {
 // frontedProxies are those but nginx, which has a test of its own.
 var frontedProxies = map[string]fronted{
 	"caddy": {
-		want:  map[string]verdict{"response-buffering": verdictFail},
+		want:  map[string]doctor.Verdict{"response-buffering": doctor.VerdictFail},
 		start: startCaddy, redirects: redirectingCaddy,
 	},
 	"haproxy": {
 		bare: []string{"mode http", "option forwardfor", "timeout client 2s", "timeout server 2s"},
-		want: map[string]verdict{"confirmation": verdictFail, "idle-receiver": verdictFail, "idle-sender": verdictFail, "idle-message": verdictFail, "idle-websocket": verdictFail},
+		want: map[string]doctor.Verdict{"confirmation": doctor.VerdictFail, "idle-receiver": doctor.VerdictFail, "idle-sender": doctor.VerdictFail, "idle-message": doctor.VerdictFail, "idle-websocket": doctor.VerdictFail},
 		// In mode tcp nobody tells the relay who the client is.
-		left:  map[string]verdict{"address": verdictWarn},
+		left:  map[string]doctor.Verdict{"address": doctor.VerdictWarn},
 		start: startHAProxy, redirects: redirectingHAProxy,
 	},
 	"apache": {
 		bare: []string{"ProxyPass / http://127.0.0.1:8080/", "Timeout 2"},
-		want: map[string]verdict{
-			"host": verdictWarn, "paths": verdictFail, "request-buffering": verdictFail, "websocket": verdictFail,
-			"idle-receiver": verdictFail, "idle-sender": verdictFail, "idle-message": verdictFail,
+		want: map[string]doctor.Verdict{
+			"host": doctor.VerdictWarn, "paths": doctor.VerdictFail, "request-buffering": doctor.VerdictFail, "websocket": doctor.VerdictFail,
+			"idle-receiver": doctor.VerdictFail, "idle-sender": doctor.VerdictFail, "idle-message": doctor.VerdictFail,
 		},
 		start: startApache, redirects: redirectingApache,
 	},
@@ -50,14 +52,14 @@ var frontedProxies = map[string]fronted{
 func TestDoctorMendsOtherProxies(t *testing.T) {
 	t.Parallel()
 	beside := besides(3)
-	for _, name := range proxyNames() {
+	for _, name := range doctor.ProxyNames() {
 		p, ok := frontedProxies[name]
 		if !ok {
 			continue
 		}
 		beside.run(t, name, func(t *testing.T) {
 			r := testRelay(t, "--trusted-proxies", "127.0.0.1")
-			ask := func(lines []string) (doctorReport, int) {
+			ask := func(lines []string) (doctor.Report, int) {
 				address := unusedAddress(t)
 				for i := range lines {
 					lines[i] = strings.ReplaceAll(lines[i], "127.0.0.1:8080", r.http)
@@ -67,7 +69,7 @@ func TestDoctorMendsOtherProxies(t *testing.T) {
 			}
 			got, code := ask(slices.Clone(p.bare))
 			for range 5 { // what resets do is a matter of luck
-				if p.want["confirmation"] == got.finding("confirmation").Verdict || p.want["confirmation"] == "" {
+				if p.want["confirmation"] == findingOf(got, "confirmation").Verdict || p.want["confirmation"] == "" {
 					break
 				}
 				got, code = ask(slices.Clone(p.bare))
@@ -80,7 +82,7 @@ func TestDoctorMendsOtherProxies(t *testing.T) {
 			wantTroubles(t, got, code, p.left)
 
 			// And so with everything, as it is written for a proxy that is new.
-			got, code = ask(override(p.bare, directives(proxiesNamed(name)[0].config(everything), false)...))
+			got, code = ask(override(p.bare, directives(doctor.Config(name), false)...))
 			wantTroubles(t, got, code, p.left)
 		})
 	}
@@ -97,7 +99,7 @@ func TestWrittenRedirectsKeepAPost(t *testing.T) {
 	for name, p := range frontedProxies {
 		t.Run(name, func(t *testing.T) {
 			address := unusedAddress(t)
-			p.redirects(t, address, t.TempDir(), directives(proxiesNamed(name)[0].config(everything), true))
+			p.redirects(t, address, t.TempDir(), directives(doctor.Config(name), true))
 			resp, err := unredirected.Post("http://"+address+"/p/a%2Fb?x=y", "text/plain", strings.NewReader("x")) //nolint:noctx // short
 			if err != nil {
 				t.Fatal(err)
@@ -170,7 +172,7 @@ func TestManualHasTheConfigurationThatTheDoctorWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, written, talk := command(t, t.Context(), "doctor", "--config")
-	if code != exitDone || talk != "" || written != proxiesNamed("nginx")[0].config(everything) {
+	if code != exitDone || talk != "" || written != doctor.Config("nginx") {
 		t.Errorf("exit code %d: %s%s", code, written, talk)
 	}
 	if !strings.Contains(string(page), "```nginx\n"+written+"```\n") {

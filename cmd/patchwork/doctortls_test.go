@@ -4,22 +4,18 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"math/big"
 	"net"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	pacing "golang.org/x/time/rate"
+	"patchwork/cmd/patchwork/doctor"
 )
 
 // selfSigned writes a certificate for the loopback, and its key.
@@ -71,31 +67,31 @@ func TestDoctorGoesThroughTLSAndHTTP2(t *testing.T) {
 	args := []string{"--idle", "2s", "--body", "1MiB", "--ssh-port", "-1"}
 
 	got, code := askDoctor(t, []string{"SSL_CERT_FILE=" + cert}, append(args, "https://"+secure)...)
-	wantTroubles(t, got, code, map[string]verdict{})
+	wantTroubles(t, got, code, map[string]doctor.Verdict{})
 	for check, seen := range map[string]string{"http2": "messages pass over it", "certificate": "TLS 1."} {
-		if f := got.finding(check); !strings.Contains(f.Seen, seen) {
+		if f := findingOf(got, check); !strings.Contains(f.Seen, seen) {
 			t.Error(f)
 		}
 	}
 
 	t.Run("an unknown authority", func(t *testing.T) {
 		got, code := askDoctor(t, nil, append(args, "https://"+secure)...)
-		wantTroubles(t, got, code, map[string]verdict{"certificate": verdictFail})
-		if f := got.finding("certificate"); !strings.Contains(f.Seen, "SSL_CERT_FILE") {
+		wantTroubles(t, got, code, map[string]doctor.Verdict{"certificate": doctor.VerdictFail})
+		if f := findingOf(got, "certificate"); !strings.Contains(f.Seen, "SSL_CERT_FILE") {
 			t.Error(f)
 		}
 	})
 	t.Run("a redirect, and a better one", func(t *testing.T) {
 		got, code := askDoctor(t, []string{"SSL_CERT_FILE=" + cert}, append(args, plain)...)
-		wantTroubles(t, got, code, map[string]verdict{"redirect": verdictWarn})
+		wantTroubles(t, got, code, map[string]doctor.Verdict{"redirect": doctor.VerdictWarn})
 		if got.URL != "https://"+secure {
 			t.Errorf("looked at %s", got.URL)
 		}
 		mend := strings.Join(directives(got.Config["nginx"], true), "\n")
 		_, plain, cert := tlsFront(t, r, time.Now().AddDate(1, 0, 0), mend)
 		got, code = askDoctor(t, []string{"SSL_CERT_FILE=" + cert}, append(args, plain)...)
-		wantTroubles(t, got, code, map[string]verdict{})
-		if f := got.finding("redirect"); !strings.Contains(f.Seen, "308, which keeps a POST a POST") {
+		wantTroubles(t, got, code, map[string]doctor.Verdict{})
+		if f := findingOf(got, "redirect"); !strings.Contains(f.Seen, "308, which keeps a POST a POST") {
 			t.Error(f)
 		}
 	})
@@ -107,7 +103,7 @@ func TestDoctorSeesHeartbeatsBreakHTTP2AndMendsIt(t *testing.T) {
 	t.Parallel()
 	r := testRelay(t, "--trusted-proxies", proxyPeer, "--heartbeat", "500ms")
 	certFile, keyFile := selfSigned(t, time.Now().AddDate(1, 0, 0))
-	ask := func(location []string) (doctorReport, int) {
+	ask := func(location []string) (doctor.Report, int) {
 		secure, plain := unusedAddress(t), unusedAddress(t)
 		nginxServers(t, "http://"+plain, fmt.Sprintf(`server { listen %s ssl http2; ssl_certificate %s; ssl_certificate_key %s;
 location / { %s } }
@@ -115,10 +111,10 @@ server { listen %s; return 404; }`, secure, certFile, keyFile, relayIn(r, locati
 		return askDoctor(t, []string{"SSL_CERT_FILE=" + certFile}, "--idle", "2s", "--body", "1", "--ssh-port", "-1", "https://"+secure)
 	}
 	got, code := ask(override(goodNginx(), "-proxy_set_header Patch-Protocol"))
-	wantTroubles(t, got, code, map[string]verdict{"idle-http2": verdictFail})
+	wantTroubles(t, got, code, map[string]doctor.Verdict{"idle-http2": doctor.VerdictFail})
 	got, code = ask(override(goodNginx(), directives(got.Config["nginx"], false)...))
-	wantTroubles(t, got, code, map[string]verdict{})
-	if f := got.finding("idle-http2"); f.Verdict != verdictOK {
+	wantTroubles(t, got, code, map[string]doctor.Verdict{})
+	if f := findingOf(got, "idle-http2"); f.Verdict != doctor.VerdictOK {
 		t.Error(f)
 	}
 }
@@ -129,55 +125,8 @@ func TestDoctorSeesACertificateEnd(t *testing.T) {
 	args := []string{"--quick", "--body", "1MiB", "--ssh-port", "-1"}
 	secure, _, cert := tlsFront(t, r, time.Now().AddDate(0, 0, 3), "return 404;")
 	got, code := askDoctor(t, []string{"SSL_CERT_FILE=" + cert}, append(args, "https://"+secure)...)
-	wantTroubles(t, got, code, map[string]verdict{"certificate": verdictWarn})
+	wantTroubles(t, got, code, map[string]doctor.Verdict{"certificate": doctor.VerdictWarn})
 	secure, _, cert = tlsFront(t, r, time.Now().Add(-time.Minute), "return 404;")
 	got, code = askDoctor(t, []string{"SSL_CERT_FILE=" + cert}, append(args, "https://"+secure)...)
-	wantTroubles(t, got, code, map[string]verdict{"certificate": verdictFail})
-}
-
-// unconnected is an exam without a command line.
-func unconnected(base *url.URL) *exam {
-	e := &exam{
-		cl:   &client{base: base, http: unredirected},
-		base: base, channel: "/p/doctor-test", pace: pacing.NewLimiter(pacing.Inf, 1), tls: &tls.Config{MinVersion: tls.VersionTLS12},
-	}
-	e.connect()
-	return e
-}
-
-func TestDoctorLooksAtThePortWithoutTLS(t *testing.T) {
-	closed, err := url.Parse("http://" + unusedAddress(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, test := range map[string]struct {
-		status int
-		to     string
-		want   verdict
-	}{
-		"closed":                   {0, "", verdictOK},
-		"the relay itself":         {200, "", verdictWarn},
-		"another site":             {404, "", verdictOK},
-		"redirects":                {301, "https://127.0.0.1/healthz", verdictWarn},
-		"redirects, and well":      {308, "https://127.0.0.1/healthz", verdictOK},
-		"redirects somewhere else": {301, "https://example.org/", verdictOK},
-	} {
-		t.Run(name, func(t *testing.T) {
-			plain := closed
-			if test.status > 0 {
-				s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-					w.Header().Set("Location", test.to)
-					w.WriteHeader(test.status)
-				}))
-				defer s.Close()
-				plain, _ = url.Parse(s.URL)
-			}
-			e := unconnected(&url.URL{Scheme: "https", Host: "127.0.0.1"})
-			defer e.close()
-			got := e.plainDoor(t.Context(), plain)
-			if len(got) != 1 || got[0].Verdict != test.want {
-				t.Errorf("got %v, want %s", got, test.want)
-			}
-		})
-	}
+	wantTroubles(t, got, code, map[string]doctor.Verdict{"certificate": doctor.VerdictFail})
 }

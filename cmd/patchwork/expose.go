@@ -9,6 +9,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"patchwork/tunnel"
+
+	"patchwork/cmd/patchwork/client"
+	"patchwork/cmd/patchwork/cmdline"
 )
 
 // exposeCommand is 'patchwork expose': a local web server under a prefix of the
@@ -19,21 +22,21 @@ func exposeCommand() *cli.Command {
 		Usage:     "publish a local web server under /PREFIX/ of a relay",
 		UsageText: "patchwork expose [flags] LOCAL_URL PREFIX",
 		Flags: []cli.Flag{
-			serverFlag(),
+			client.ServerFlag(),
 			&cli.StringFlag{Name: "token", Usage: "`TOKEN` for the prefix: of tunnel-token, or USER:TOKEN of a user", DefaultText: "$PATCHWORK_TOKEN"},
 			&cli.StringFlag{Name: "max-ttl", Value: "15s", Usage: "`DURATION` one request may last, for proxies that end longer ones"},
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 2 {
-				return usagef("expose takes a LOCAL_URL and a PREFIX, such as: patchwork expose http://localhost:3000 my-site")
+				return cmdline.Usagef("expose takes a LOCAL_URL and a PREFIX, such as: patchwork expose http://localhost:3000 my-site")
 			}
-			ttl, err := duration(c.String("max-ttl"))
+			ttl, err := cmdline.Duration(c.String("max-ttl"))
 			if err != nil || ttl < time.Second {
-				return usagef("--max-ttl %q is not a duration of a second or more", c.String("max-ttl"))
+				return cmdline.Usagef("--max-ttl %q is not a duration of a second or more", c.String("max-ttl"))
 			}
 			return tunnel.Expose(c.Context, tunnel.ExposeOptions{
 				Server: serverURL(c.String("server"), os.Getenv), Local: c.Args().Get(0), Prefix: c.Args().Get(1),
-				Token: firstOf(c.String("token"), os.Getenv("PATCHWORK_TOKEN")), MaxTTL: ttl,
+				Token: cmdline.FirstOf(c.String("token"), os.Getenv("PATCHWORK_TOKEN")), MaxTTL: ttl,
 				Ready: func(url string) { fmt.Fprintln(c.App.ErrWriter, "published at "+url) },
 				Log:   slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelWarn})),
 			})
@@ -53,16 +56,16 @@ func tunnelTokenCommand() *cli.Command {
 			&cli.StringFlag{Name: "ttl", Value: "0", Usage: "`DURATION` the token is good for; 0 is without end"},
 		},
 		Action: func(c *cli.Context) error {
-			secret := firstOf(c.String("secret"), os.Getenv("TUNNEL_SECRET"))
+			secret := cmdline.FirstOf(c.String("secret"), os.Getenv("TUNNEL_SECRET"))
 			if secret == "" {
-				return usagef("tunnel-token needs the relay's tunnel secret: set TUNNEL_SECRET")
+				return cmdline.Usagef("tunnel-token needs the relay's tunnel secret: set TUNNEL_SECRET")
 			}
-			ttl, err := duration(c.String("ttl"))
+			ttl, err := cmdline.Duration(c.String("ttl"))
 			if err != nil {
-				return usagef("--ttl %q %s", c.String("ttl"), oneLine(err))
+				return cmdline.Usagef("--ttl %q %s", c.String("ttl"), cmdline.OneLine(err))
 			}
 			if c.NArg() > 1 {
-				return usagef("tunnel-token takes one SUBJECT, but got %q as well", c.Args().Get(1))
+				return cmdline.Usagef("tunnel-token takes one SUBJECT, but got %q as well", c.Args().Get(1))
 			}
 			token, err := tunnel.GenerateToken([]byte(secret), c.Args().First(), ttl)
 			if err != nil {
@@ -85,14 +88,9 @@ func huproxyCommand() *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return usagef("huproxy takes one URL, such as: wss://relay.example/huproxy/alice/%%h/%%p")
+				return cmdline.Usagef("huproxy takes one URL, such as: wss://relay.example/huproxy/alice/%%h/%%p")
 			}
-			return tunnel.HuproxyClient(c.Context, c.Args().First(), firstOf(c.String("token"), os.Getenv("PATCHWORK_TOKEN")), c.App.Reader, c.App.Writer)
+			return tunnel.HuproxyClient(c.Context, c.Args().First(), cmdline.FirstOf(c.String("token"), os.Getenv("PATCHWORK_TOKEN")), c.App.Reader, c.App.Writer)
 		},
 	}
-}
-
-// serverFlag names the relay a client command speaks to.
-func serverFlag() cli.Flag {
-	return &cli.StringFlag{Name: "server", Usage: "`URL` of the relay", DefaultText: "$PATCHWORK_SERVER, else http://localhost:8080"}
 }

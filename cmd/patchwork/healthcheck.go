@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"patchwork/cmd/patchwork/cmdline"
 )
 
 // healthcheckCommand is 'patchwork healthcheck': exit 0 when the relay answers,
@@ -26,7 +28,7 @@ func healthcheckCommand() *cli.Command {
 		}},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return usagef("healthcheck takes no arguments, but got %q; the relay's address goes to --url", c.Args().First())
+				return cmdline.Usagef("healthcheck takes no arguments, but got %q; the relay's address goes to --url", c.Args().First())
 			}
 			return healthcheck(c.Context, serverURL(c.String("url"), os.Getenv))
 		},
@@ -57,7 +59,7 @@ func healthcheck(ctx context.Context, url string) error {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/healthz")+"/healthz", nil)
 	if err != nil {
-		return usagef("--url %q is not a URL", url)
+		return cmdline.Usagef("--url %q is not a URL", url)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,7 +11,7 @@ import (
 )
 
 // The rooms of the house, and which of the others each may enter. A package
-// below a room belongs to it.
+// below a room belongs to it, but for those of the command line.
 var mayImport = map[string][]string{
 	"broker":    {},
 	"tunnel":    {},
@@ -20,14 +21,22 @@ var mayImport = map[string][]string{
 	"httpfront": {"broker", "acl", "tunnel", "notify", "docs"}, // it shows the manual
 	"sshfront":  {"broker", "acl", "tunnel"},
 	"deploy":    {},
-	"cmd":       {"broker", "acl", "tunnel", "notify", "httpfront", "sshfront"},
+	"cmd":       {"broker", "acl", "tunnel", "notify", "httpfront", "sshfront", "cmdline", "client", "transfer", "doctor", "bench"},
 	"pipemgr":   {}, // a client like any other: it knows the relay by SSH alone
+
+	// Clients know the relay by its URLs alone.
+	"cmdline":  {},
+	"client":   {"cmdline"},
+	"transfer": {"client", "cmdline"},
+	"doctor":   {"client", "cmdline"},
+	"bench":    {"client", "cmdline"},
 }
 
 // TestRoomsImportOnlyWhatTheyMay looks at tests as well: a test that needs
-// another room is a test of cmd.
+// another room is a test of cmd, to which those of its client commands belong.
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
-	const imports = `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}`
+	const imports = `{{.ImportPath}} package{{range .Imports}} {{.}}{{end}}
+{{.ImportPath}} test{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}`
 	list := exec.Command("go", "list", "-f", imports, "./...")
 	list.Dir = filepath.Join("..", "..")
 	list.Stderr = os.Stderr
@@ -38,12 +47,15 @@ func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
 	for line := range strings.Lines(string(out)) {
 		words := strings.Fields(line)
 		from := room(words[0])
+		if words[1] == "test" && strings.HasPrefix(words[0], "patchwork/cmd/patchwork/") {
+			from = "cmd"
+		}
 		allowed, known := mayImport[from]
 		if !known {
 			t.Errorf("%s: there is no room %q in the plan", words[0], from)
 			continue
 		}
-		for _, imported := range words[1:] {
+		for _, imported := range words[2:] {
 			to := room(imported)
 			if to != "" && to != from && !slices.Contains(allowed, to) {
 				t.Errorf("%s imports %s: %s may not see %s", words[0], imported, from, to)
@@ -52,17 +64,17 @@ func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
 	}
 }
 
-// room is the room that a package of this module belongs to, "" for others. The
-// programs under cmd are rooms of their own, but for the relay, which is cmd.
+// room is the room that a package of this module belongs to, "" for others. Of those
+// under cmd each is a room of its own, and the relay is cmd.
 func room(importPath string) string {
 	inside, ok := strings.CutPrefix(importPath, "patchwork/")
 	if !ok {
 		return ""
 	}
-	name, rest, _ := strings.Cut(inside, "/")
-	if name == "cmd" && rest == "pipemgr" {
-		return rest
+	if below, ok := strings.CutPrefix(inside, "cmd/"); ok && below != "patchwork" {
+		return path.Base(below)
 	}
+	name, _, _ := strings.Cut(inside, "/")
 	return name
 }
 

@@ -13,6 +13,9 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"patchwork/cmd/patchwork/client"
+	"patchwork/cmd/patchwork/cmdline"
 )
 
 func listenCommand() *cli.Command {
@@ -22,24 +25,24 @@ func listenCommand() *cli.Command {
 		UsageText: "patchwork listen [-m MAGIC] [-n p|h|r|u] [-s SECRET] [-t TOKEN] CHANNEL [-- COMMAND…]",
 		Description: "The rest of each message that begins with MAGIC goes to standard output as a line, and to\n" +
 			"COMMAND's standard input; without COMMAND, to notify-send where there is one.",
-		Flags: channelFlags(
+		Flags: client.ChannelFlags(
 			&cli.StringFlag{Name: "magic", Aliases: []string{"m"}, Value: "notify", Usage: "`MAGIC` word that messages have to begin with"},
 		),
-		Action: clientAction(listenTo),
+		Action: client.Action(listenTo),
 	}
 }
 
 // shown is text as a terminal may have it: what it would take for orders is not
 // shown as such. Elsewhere it passes untouched.
 func shown(out any, text []byte) []byte {
-	if !terminal(out) {
+	if !cmdline.Terminal(out) {
 		return text
 	}
 	lines := strings.Split(string(text), "\n")
 	for i, line := range lines {
 		cells := strings.Split(line, "\t")
 		for j, cell := range cells {
-			cells[j] = printable(cell)
+			cells[j] = cmdline.Printable(cell)
 		}
 		lines[i] = strings.Join(cells, "\t")
 	}
@@ -49,23 +52,23 @@ func shown(out any, text []byte) []byte {
 // longestNotice is how long a message may be that is shown: it is held whole.
 const longestNotice = 1 << 20
 
-func listenTo(c *cli.Context, cl *client) error {
-	before, command := words(c)
+func listenTo(c *cli.Context, cl *client.Client) error {
+	before, command := cmdline.Words(c)
 	if len(before) == 0 && command != nil && len(command) > 0 {
-		return usagef("listen: there is no CHANNEL before the --; usage: %s", c.Command.UsageText)
+		return cmdline.Usagef("listen: there is no CHANNEL before the --; usage: %s", c.Command.UsageText)
 	}
 	if len(before) != 1 || before[0] == "" {
-		return usagef("listen: say one CHANNEL, and a command after --; usage: %s", c.Command.UsageText)
+		return cmdline.Usagef("listen: say one CHANNEL, and a command after --; usage: %s", c.Command.UsageText)
 	}
 	if command != nil && len(command) == 0 {
-		return usagef("listen: there is no command after the --")
+		return cmdline.Usagef("listen: there is no command after the --")
 	}
 	if command == nil {
 		if path, err := exec.LookPath("notify-send"); err == nil {
 			command = []string{path, "--"}
 		}
 	} else if _, err := exec.LookPath(command[0]); err != nil {
-		return usagef("listen: %q cannot be run: %v", command[0], err)
+		return cmdline.Usagef("listen: %q cannot be run: %v", command[0], err)
 	}
 	show := func(text []byte) error {
 		rest, ok := bytes.CutPrefix(text, []byte(c.String("magic")))
@@ -73,18 +76,18 @@ func listenTo(c *cli.Context, cl *client) error {
 			return nil
 		}
 		rest = append(bytes.TrimRight(bytes.TrimLeft(rest, " "), "\r\n"), '\n')
-		if _, err := cl.stdout.Write(shown(cl.stdout, rest)); err != nil {
+		if _, err := cl.Stdout.Write(shown(cl.Stdout, rest)); err != nil {
 			return fmt.Errorf("standard output takes no more: %w", err)
 		}
 		if command == nil {
 			return nil
 		}
 		run := exec.Command(command[0], command[1:]...)
-		if _, told := words(c); told == nil {
+		if _, told := cmdline.Words(c); told == nil {
 			run.Args = append(run.Args, strings.TrimSuffix(string(rest), "\n"))
 		}
 		run.WaitDelay = stopDelay
-		run.Stdin, run.Stdout, run.Stderr = bytes.NewReader(rest), cl.stdout, cl.stderr
+		run.Stdin, run.Stdout, run.Stderr = bytes.NewReader(rest), cl.Stdout, cl.Stderr
 		run.Env = append(os.Environ(), "PATCHWORK_CHANNEL="+before[0])
 		stop, err := startGroup(c.Context, run, nil)
 		if err == nil {
@@ -92,35 +95,35 @@ func listenTo(c *cli.Context, cl *client) error {
 			stop()
 		}
 		if err != nil && c.Context.Err() == nil {
-			cl.say("%s: %v", command[0], err) // the next message may be one it can do something with
+			cl.Say("%s: %v", command[0], err) // the next message may be one it can do something with
 		}
 		return nil
 	}
 
-	path := cl.path(before[0])
-	if err := cl.check(c.Context, path, ""); err != nil {
+	path := cl.Path(before[0])
+	if err := cl.Check(c.Context, path, ""); err != nil {
 		return err
 	}
-	l := &link{c: cl, up: true}
-	return l.hold(c.Context, path, func() error {
-		resp, err := cl.do(c.Context, call{method: http.MethodGet, path: path, header: http.Header{"Accept": {"application/x-ndjson"}}})
+	l := client.NewLink(cl, "")
+	return l.Hold(c.Context, path, func() error {
+		resp, err := cl.Do(c.Context, client.Call{Method: http.MethodGet, Path: path, Header: http.Header{"Accept": {"application/x-ndjson"}}})
 		if err != nil {
 			return err
 		}
 		defer resp.Body.Close()
-		return cl.eachMessage(resp.Body, show)
+		return eachMessage(cl, resp.Body, show)
 	})
 }
 
 // eachMessage calls do with every whole message of a stream of JSON lines. A
 // message that was cut is left out, and so is one too long to be held.
-func (c *client) eachMessage(r io.Reader, do func([]byte) error) error {
+func eachMessage(c *client.Client, r io.Reader, do func([]byte) error) error {
 	lines := bufio.NewReader(r)
 	open := map[string][]byte{} // parts of unfinished messages, by id; nil: too long
 	for {
 		text, err := lines.ReadBytes('\n')
 		if err != nil {
-			return c.errBroken(err)
+			return client.Broken(err)
 		}
 		var line struct {
 			ID     string
@@ -131,7 +134,7 @@ func (c *client) eachMessage(r io.Reader, do func([]byte) error) error {
 			Cut    bool
 		}
 		if err := json.Unmarshal(text, &line); err != nil {
-			return fmt.Errorf("%s does not answer as a relay does: %w", c.base, err)
+			return fmt.Errorf("%s does not answer as a relay does: %w", c.Base, err)
 		}
 		var body []byte
 		switch {
@@ -139,7 +142,7 @@ func (c *client) eachMessage(r io.Reader, do func([]byte) error) error {
 			body = []byte(*line.Body)
 		case line.Base64 != nil:
 			if body, err = base64.StdEncoding.DecodeString(*line.Base64); err != nil {
-				return fmt.Errorf("%s does not answer as a relay does: %w", c.base, err)
+				return fmt.Errorf("%s does not answer as a relay does: %w", c.Base, err)
 			}
 		}
 		if line.Part > 0 {
@@ -155,7 +158,7 @@ func (c *client) eachMessage(r io.Reader, do func([]byte) error) error {
 			}
 			delete(open, line.ID)
 			if body = held; held == nil {
-				c.say("left out a message that is too long or whose beginning was missed")
+				c.Say("left out a message that is too long or whose beginning was missed")
 				continue
 			}
 		}

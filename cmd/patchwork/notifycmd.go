@@ -10,6 +10,9 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"patchwork/cmd/patchwork/client"
+	"patchwork/cmd/patchwork/cmdline"
 )
 
 func notifyCommand() *cli.Command {
@@ -22,32 +25,32 @@ func notifyCommand() *cli.Command {
 			&cli.StringFlag{Name: "type", Value: "plain", Usage: "`TYPE` of MESSAGE: plain, markdown or html"},
 			&cli.StringFlag{Name: "title", Usage: "`TITLE` of the notification"},
 			&cli.StringFlag{Name: "room", Usage: "`ROOM` it goes to, where the service has rooms"},
-		}, serverFlags()...),
-		Action: clientAction(notifyUser),
+		}, client.ServerFlags()...),
+		Action: client.Action(notifyUser),
 	}
 }
 
 // longestMessage is how long a notification from standard input may be.
 const longestMessage = 1 << 20
 
-func notifyUser(c *cli.Context, cl *client) error {
-	args, err := plainWords(c, 0, 1)
+func notifyUser(c *cli.Context, cl *client.Client) error {
+	args, err := cmdline.PlainWords(c, 0, 1)
 	if err != nil {
 		return err
 	}
-	user := firstOf(c.String("user"), os.Getenv("PATCHWORK_USER"))
+	user := cmdline.FirstOf(c.String("user"), os.Getenv("PATCHWORK_USER"))
 	if user == "" {
-		return usagef("notify: say whose services are meant with --user, or set PATCHWORK_USER")
+		return cmdline.Usagef("notify: say whose services are meant with --user, or set PATCHWORK_USER")
 	}
 	if strings.Contains(user, "/") {
-		return usagef("notify: %q is no name of a user", user)
+		return cmdline.Usagef("notify: %q is no name of a user", user)
 	}
 	switch c.String("type") {
 	case "plain", "markdown", "html":
 	default:
-		return usagef("--type %q is none of plain, markdown and html", c.String("type"))
+		return cmdline.Usagef("--type %q is none of plain, markdown and html", c.String("type"))
 	}
-	body, _, done, err := cl.input(args, "")
+	body, _, done, err := input(cl, args, "")
 	if err != nil {
 		return err
 	}
@@ -57,7 +60,7 @@ func notifyUser(c *cli.Context, cl *client) error {
 		return err
 	}
 	if len(text) > longestMessage {
-		return fmt.Errorf("the message is longer than %s; share a file instead", sized(longestMessage))
+		return fmt.Errorf("the message is longer than %s; share a file instead", cmdline.Sized(longestMessage))
 	}
 	m := map[string]string{"type": c.String("type"), "title": c.String("title"), "room": c.String("room"), "message": string(text)}
 	for name, value := range m {
@@ -69,9 +72,9 @@ func notifyUser(c *cli.Context, cl *client) error {
 	if err != nil {
 		return err
 	}
-	resp, err := cl.do(c.Context, call{
-		method: http.MethodPost, path: "/u/" + escaped(user) + "/_/ntfy", header: http.Header{"Content-Type": {"application/json"}},
-		body: bytes.NewReader(payload), size: int64(len(payload)),
+	resp, err := cl.Do(c.Context, client.Call{
+		Method: http.MethodPost, Path: "/u/" + client.Escaped(user) + "/_/ntfy", Header: http.Header{"Content-Type": {"application/json"}},
+		Body: bytes.NewReader(payload), Size: int64(len(payload)),
 	})
 	if err != nil {
 		return err

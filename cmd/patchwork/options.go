@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"patchwork/cmd/patchwork/cmdline"
 )
 
 // config is everything 'patchwork start' can be told. Its values have been
@@ -67,9 +69,9 @@ var configOption = option{name: "config", usage: "YAML `FILE` with these same na
 // of config.
 var options = []option{
 	{name: "port", fallback: "8080", usage: "HTTP `PORT`; 0 picks a free one, -1 is off",
-		set: field(port, func(c *config) *int { return &c.port })},
+		set: field(cmdline.Port, func(c *config) *int { return &c.port })},
 	{name: "ssh-port", fallback: "2222", usage: "SSH `PORT`; 0 picks a free one, -1 is off",
-		set: field(port, func(c *config) *int { return &c.sshPort })},
+		set: field(cmdline.Port, func(c *config) *int { return &c.sshPort })},
 	{name: "bind", shown: "every address", usage: "`ADDRESS` both doors listen on",
 		set: field(host, func(c *config) *string { return &c.bind })},
 	{name: "data-dir", shown: "$XDG_STATE_HOME/patchwork, else ~/.local/state/patchwork", usage: "`DIR` that keeps the host key and the secret",
@@ -81,27 +83,27 @@ var options = []option{
 	{name: "log-source", fallback: "false", usage: "log file and line of each entry", boolean: true,
 		set: field(boolean, func(c *config) *bool { return &c.logSource })},
 	{name: "heartbeat", fallback: "15s", usage: "`DURATION` between signs of life to a waiting client, 0 is off",
-		set: field(duration, func(c *config) *time.Duration { return &c.heartbeat })},
+		set: field(cmdline.Duration, func(c *config) *time.Duration { return &c.heartbeat })},
 	{name: "write-timeout", fallback: "60s", usage: "`DURATION` after which a client that takes nothing is cut off",
-		set: field(positive, func(c *config) *time.Duration { return &c.writeTimeout })},
+		set: field(cmdline.Positive, func(c *config) *time.Duration { return &c.writeTimeout })},
 	{name: "request-timeout", fallback: "0", usage: "`DURATION` a request may wait for its other side, 0 is without end",
-		set: field(duration, func(c *config) *time.Duration { return &c.requestTimeout })},
+		set: field(cmdline.Duration, func(c *config) *time.Duration { return &c.requestTimeout })},
 	{name: "rate-limit", fallback: "10", usage: "`REQUESTS` a second and client address without credentials, 0 is off",
 		set: field(rate, func(c *config) *float64 { return &c.rateLimit })},
 	{name: "drain-timeout", fallback: "30s", usage: "`DURATION` that transfers under way have to finish at shutdown",
-		set: field(duration, func(c *config) *time.Duration { return &c.drainTimeout })},
+		set: field(cmdline.Duration, func(c *config) *time.Duration { return &c.drainTimeout })},
 	{name: "stall-limit", fallback: "30s", usage: "`DURATION` after which a subscriber that holds others back is cut off",
-		set: field(positive, func(c *config) *time.Duration { return &c.stallLimit })},
+		set: field(cmdline.Positive, func(c *config) *time.Duration { return &c.stallLimit })},
 	{name: "ssh-max-conns", fallback: "1000", usage: "`NUMBER` of SSH connections one address may hold",
-		set: field(count, func(c *config) *int { return &c.sshMaxConns })},
+		set: field(cmdline.Count, func(c *config) *int { return &c.sshMaxConns })},
 	{name: "max-waiting", fallback: "10000", usage: "`NUMBER` of waiting requests one address may hold",
-		set: field(count, func(c *config) *int { return &c.maxWaiting })},
+		set: field(cmdline.Count, func(c *config) *int { return &c.maxWaiting })},
 	{name: "trusted-proxies", shown: "none", usage: "`CIDRS`, comma separated, whose X-Forwarded-For is believed",
 		set: field(prefixes, func(c *config) *[]netip.Prefix { return &c.trustedProxies })},
 	{name: "replay-buffer", fallback: "64KiB", usage: "`SIZE` up to which a message can go to a next receiver when one fails",
-		set: field(size, func(c *config) *int { return &c.replayBuffer })},
+		set: field(cmdline.Size, func(c *config) *int { return &c.replayBuffer })},
 	{name: "mailbox", fallback: "1MiB", usage: "`SIZE` of what may wait for one slow subscriber",
-		set: field(size, func(c *config) *int { return &c.mailbox })},
+		set: field(cmdline.Size, func(c *config) *int { return &c.mailbox })},
 	{name: "secret-key", shown: "made at the first start, kept in the data folder", usage: "`TEXT` that secrets of hooks are made with; better given by environment or file, for flags are seen by all",
 		set: field(hidden, func(c *config) *secret { return &c.secretKey })},
 	{name: "metrics-token", shown: "$FORGEJO_TOKEN, else none: only this machine", usage: "`TOKEN` that opens /metrics to others",
@@ -113,9 +115,9 @@ var options = []option{
 	{name: "forgejo-token", shown: "none", usage: "`TOKEN` of the relay's own account there; better given by environment or file",
 		set: field(hidden, func(c *config) *secret { return &c.forgejoToken })},
 	{name: "acl-ttl", fallback: "5m", usage: "`DURATION` for which rules of users are kept",
-		set: field(positive, func(c *config) *time.Duration { return &c.aclTTL })},
+		set: field(cmdline.Positive, func(c *config) *time.Duration { return &c.aclTTL })},
 	{name: "acl-max-stale", fallback: "1h", usage: "`DURATION` for which they serve on while they cannot be read",
-		set: field(positive, func(c *config) *time.Duration { return &c.aclMaxStale })},
+		set: field(cmdline.Positive, func(c *config) *time.Duration { return &c.aclMaxStale })},
 	{name: "admins", shown: "none", usage: "`USERS`, comma separated, whose is_admin tokens rule the whole server at /_/",
 		set: field(commaList, func(c *config) *[]string { return &c.admins })},
 	{name: "ssh-open", fallback: "true", usage: "give every SSH key private topics; false leaves unknown keys the public ones", boolean: true,

@@ -126,12 +126,14 @@ func whatPassesIsAnAgeFile(t *testing.T, b *chromium) {
 	file, want := noise(t, "secret-plan.txt", 200_000)
 	p := b.open(t, "http://"+r.http+"/drop")
 	p.offers(file, "p/sealed", true)
-	link, err := parseDropLink(js[string](p, "document.getElementById('link').textContent"))
+	_, fragment, _ := strings.Cut(js[string](p, "document.getElementById('link').textContent"), "#")
+	said, err := url.ParseQuery(fragment)
+	if err != nil || said.Get("channel") != "p/sealed" || said.Get("name") != "secret-plan.txt" {
+		t.Fatalf("the link says %q: %v", said, err)
+	}
+	key, err := age.ParseX25519Identity(said.Get("key"))
 	if err != nil {
 		t.Fatal(err)
-	}
-	if link.channel != "p/sealed" || link.name != "secret-plan.txt" || link.key == nil {
-		t.Fatalf("the link says %+v", link)
 	}
 	res, err := http.Get("http://" + r.http + "/p/sealed")
 	if err != nil {
@@ -142,10 +144,10 @@ func whatPassesIsAnAgeFile(t *testing.T, b *chromium) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res.Header.Get(sealHeader) != "age" || res.Header.Get(sizeHeader) != "200000" || strings.Contains(fmt.Sprint(res.Header), "secret-plan") {
+	if res.Header.Get("Patchwork-Seal") != "age" || res.Header.Get("Patchwork-Size") != "200000" || strings.Contains(fmt.Sprint(res.Header), "secret-plan") {
 		t.Errorf("the headers are %v", res.Header)
 	}
-	inside, err := age.Decrypt(bytes.NewReader(sealed), link.key)
+	inside, err := age.Decrypt(bytes.NewReader(sealed), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +155,7 @@ func whatPassesIsAnAgeFile(t *testing.T, b *chromium) {
 		t.Fatalf("inside are %d bytes: %v", len(got), err)
 	}
 	p.shows("send-state", "Received by the other side")
-	if strings.Contains(r.logged(), link.key.String()) {
+	if strings.Contains(r.logged(), key.String()) {
 		t.Error("the key is in the relay's log")
 	}
 }

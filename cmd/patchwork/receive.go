@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 
 	"github.com/urfave/cli/v2"
+
+	"patchwork/cmd/patchwork/client"
+	"patchwork/cmd/patchwork/cmdline"
 )
 
 func receiveCommand() *cli.Command {
@@ -15,63 +19,63 @@ func receiveCommand() *cli.Command {
 		Aliases:   []string{"sub", "get"},
 		Usage:     "wait for one message, or with -k for all, and write it to standard output",
 		UsageText: "patchwork receive [-n p|h|r|u] [-s SECRET] [-t TOKEN] [-T SECONDS] [-k [--json]] CHANNEL",
-		Flags: channelFlags(
+		Flags: client.ChannelFlags(
 			&cli.BoolFlag{Name: "keep", Aliases: []string{"k"}, Usage: "stay and write message after message; reconnect when the connection breaks"},
 			&cli.BoolFlag{Name: "json", Usage: "with -k: one JSON object a line for each message, with its headers"},
-			timeoutFlag("for a message"),
+			client.TimeoutFlag("for a message"),
 		),
-		Action: clientAction(receive),
+		Action: client.Action(receive),
 	}
 }
 
-func receive(c *cli.Context, cl *client) error {
-	args, err := plainWords(c, 1, 1)
+func receive(c *cli.Context, cl *client.Client) error {
+	args, err := cmdline.PlainWords(c, 1, 1)
 	if err != nil {
 		return err
 	}
-	query, err := timeoutQuery(c)
+	query, err := client.TimeoutQuery(c)
 	if err != nil {
 		return err
 	}
-	path := cl.path(args[0])
+	path := cl.Path(args[0])
 	if !c.Bool("keep") {
 		if c.Bool("json") {
-			return usagef("--json goes with -k")
+			return cmdline.Usagef("--json goes with -k")
 		}
-		return cl.copyFrom(c, call{method: http.MethodGet, path: path, query: query})
+		return copyFrom(c.Context, cl, client.Call{Method: http.MethodGet, Path: path, Query: query})
 	}
 	if c.IsSet("timeout") {
-		return usagef("-T and -k exclude each other: one waits for one message, the other for all")
+		return cmdline.Usagef("-T and -k exclude each other: one waits for one message, the other for all")
 	}
-	if err := cl.check(c.Context, path, ""); err != nil {
+	if err := cl.Check(c.Context, path, ""); err != nil {
 		return err
 	}
-	r := call{method: http.MethodGet, path: path, header: http.Header{}}
+	r := client.Call{Method: http.MethodGet, Path: path, Header: http.Header{}}
 	if c.Bool("json") {
-		r.header.Set("Accept", "application/x-ndjson")
+		r.Header.Set("Accept", "application/x-ndjson")
 	} else {
 		query.Set("follow", "true")
-		r.query = query
+		r.Query = query
 	}
-	l := &link{c: cl, up: true}
-	return l.hold(c.Context, path, func() error {
-		if err := cl.copyFrom(c, r); err != nil {
+	l := client.NewLink(cl, "")
+	return l.Hold(c.Context, path, func() error {
+		if err := copyFrom(c.Context, cl, r); err != nil {
 			return err
 		}
-		return &linkError{"the relay ended the stream", io.EOF}
+		return &client.LinkError{Text: "the relay ended the stream", Cause: io.EOF}
 	})
 }
 
 // copyFrom writes the answer to a request to standard output.
-func (c *client) copyFrom(ctx *cli.Context, r call) error {
-	resp, err := c.do(ctx.Context, r)
+func copyFrom(ctx context.Context, c *client.Client, r client.Call) error {
+	resp, err := c.Do(ctx, r)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	out := &output{w: c.stdout}
+	out := &output{w: c.Stdout}
 	if _, err = io.Copy(out, resp.Body); err != nil && out.err == nil {
-		return c.errBroken(err)
+		return client.Broken(err)
 	}
 	return out.failure()
 }
@@ -90,7 +94,7 @@ func (o *output) Write(p []byte) (int, error) {
 
 func (o *output) failure() error {
 	if o.err != nil {
-		return fmt.Errorf("standard output takes no more: %w", fileError(o.err))
+		return fmt.Errorf("standard output takes no more: %w", client.FileError(o.err))
 	}
 	return nil
 }

@@ -18,6 +18,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/net/http/httpguts"
+
+	"patchwork/cmd/patchwork/client"
+	"patchwork/cmd/patchwork/cmdline"
 )
 
 func respondCommand() *cli.Command {
@@ -29,33 +32,33 @@ func respondCommand() *cli.Command {
 			"(REQUEST_METHOD, REQUEST_URI, QUERY_STRING, CONTENT_TYPE, HTTP_…). Its output is the answer, streamed. It may begin\n" +
 			"with CGI headers, Content-Type, Status or Location among them, and an empty line. A COMMAND that fails before\n" +
 			"any output makes a 500; one that fails later cuts the answer off.",
-		Flags: channelFlags(
+		Flags: client.ChannelFlags(
 			&cli.IntFlag{Name: "parallel", Value: 1, Usage: "answer up to `N` requests at once"},
 		),
-		Action: clientAction(respond),
+		Action: client.Action(respond),
 	}
 }
 
-func respond(c *cli.Context, cl *client) error {
-	before, command := words(c)
+func respond(c *cli.Context, cl *client.Client) error {
+	before, command := cmdline.Words(c)
 	if len(before) != 1 || before[0] == "" || len(command) == 0 {
-		return usagef("respond: say one CHANNEL, and a command after --; usage: %s", c.Command.UsageText)
+		return cmdline.Usagef("respond: say one CHANNEL, and a command after --; usage: %s", c.Command.UsageText)
 	}
 	if _, err := exec.LookPath(command[0]); err != nil {
-		return usagef("respond: %q cannot be run: %v", command[0], err)
+		return cmdline.Usagef("respond: %q cannot be run: %v", command[0], err)
 	}
 	workers := c.Int("parallel")
 	if workers < 1 || workers > 1000 {
-		return usagef("--parallel %d is not between 1 and 1000", workers)
+		return cmdline.Usagef("--parallel %d is not between 1 and 1000", workers)
 	}
-	path, err := cl.under("res", before[0])
+	path, err := cl.Under("res", before[0])
 	if err != nil {
 		return err
 	}
-	if err := cl.check(c.Context, path, ""); err != nil {
+	if err := cl.Check(c.Context, path, ""); err != nil {
 		return err
 	}
-	l := &link{c: cl, up: true}
+	l := client.NewLink(cl, "")
 	ctx, cancel := context.WithCancel(c.Context)
 	defer cancel()
 	var wait sync.WaitGroup
@@ -63,7 +66,7 @@ func respond(c *cli.Context, cl *client) error {
 	for range workers {
 		wait.Go(func() {
 			r := responder{c: cl, path: path, command: command}
-			if err := l.hold(ctx, path, func() error { return r.one(ctx) }); err != nil {
+			if err := l.Hold(ctx, path, func() error { return r.one(ctx) }); err != nil {
 				failed <- err
 				cancel() // what is final for one is final for all
 			}
@@ -75,7 +78,7 @@ func respond(c *cli.Context, cl *client) error {
 
 // A responder answers one request after another.
 type responder struct {
-	c       *client
+	c       *client.Client
 	path    string
 	command []string
 }
@@ -83,7 +86,7 @@ type responder struct {
 // one takes a request and answers it. What goes wrong with that request alone is
 // said and over; an error is about the connection.
 func (r *responder) one(ctx context.Context) error {
-	asked, err := r.c.do(ctx, call{method: http.MethodGet, path: r.path})
+	asked, err := r.c.Do(ctx, client.Call{Method: http.MethodGet, Path: r.path})
 	if err != nil {
 		return err
 	}
@@ -92,7 +95,7 @@ func (r *responder) one(ctx context.Context) error {
 	defer cancel()
 	run := exec.Command(r.command[0], r.command[1:]...)
 	run.Env = append(os.Environ(), cgi(asked.Header)...)
-	run.Stderr = r.c.stderr
+	run.Stderr = r.c.Stderr
 	stdin, err := run.StdinPipe()
 	if err != nil {
 		return err
@@ -103,7 +106,7 @@ func (r *responder) one(ctx context.Context) error {
 	}
 	stop, err := startGroup(ctx, run, stdout)
 	if err != nil {
-		r.c.say("%v", err)
+		r.c.Say("%v", err)
 		return r.answer(ctx, asked.Header, http.Header{"Patch-Status": {"500"}}, strings.NewReader("the command cannot be run\n"))
 	}
 	defer stop()
@@ -117,19 +120,19 @@ func (r *responder) one(ctx context.Context) error {
 	answer := io.Reader(out)
 	switch {
 	case err != nil:
-		r.c.say("%s: %v", r.command[0], err)
+		r.c.Say("%s: %v", r.command[0], err)
 		header = http.Header{"Patch-Status": {"500"}}
 		answer = strings.NewReader("the command failed\n")
 	case !begun:
 		if err := out.end(); err != nil {
-			r.c.say("%s: %v", r.command[0], err)
+			r.c.Say("%s: %v", r.command[0], err)
 			header.Set("Patch-Status", "500")
 			answer = strings.NewReader("the command failed\n")
 		}
 	}
 	err = r.answer(ctx, asked.Header, header, answer)
 	if ended := out.failed(); begun && ended != nil && ctx.Err() == nil {
-		r.c.say("%s: %v; its answer was cut off", r.command[0], ended)
+		r.c.Say("%s: %v; its answer was cut off", r.command[0], ended)
 		err = nil
 	}
 	if out.ended() {
@@ -146,12 +149,12 @@ func (r *responder) one(ctx context.Context) error {
 // requester is gone is that one's business.
 func (r *responder) answer(ctx context.Context, asked, header http.Header, body io.Reader) error {
 	header.Set("Patch-Reply", asked.Get("Patch-Reply"))
-	resp, err := r.c.do(ctx, call{method: http.MethodPost, path: r.path, header: header, body: body, size: -1})
-	var answer *answerError
-	var command *sourceError
+	resp, err := r.c.Do(ctx, client.Call{Method: http.MethodPost, Path: r.path, Header: header, Body: body, Size: -1})
+	var answer *client.AnswerError
+	var command *client.SourceError
 	switch {
-	case errors.As(err, &answer) && (answer.status == http.StatusGone || answer.status == http.StatusBadGateway || answer.status == http.StatusBadRequest):
-		r.c.say("a requester did not get its answer: %v", err)
+	case errors.As(err, &answer) && (answer.Status == http.StatusGone || answer.Status == http.StatusBadGateway || answer.Status == http.StatusBadRequest):
+		r.c.Say("a requester did not get its answer: %v", err)
 		return nil
 	case errors.As(err, &command):
 		return nil // said by one
@@ -184,7 +187,7 @@ func (a *answerBody) Read(p []byte) (int, error) {
 			a.mu.Lock()
 			a.seen = failed
 			a.mu.Unlock()
-			return 0, &sourceError{failed}
+			return 0, &client.SourceError{Err: failed}
 		}
 		return 0, io.EOF
 	}

@@ -5,10 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"patchwork/cmd/patchwork/bench"
+	"patchwork/cmd/patchwork/client"
+	"patchwork/cmd/patchwork/cmdline"
+	"patchwork/cmd/patchwork/doctor"
+	"patchwork/cmd/patchwork/transfer"
 )
 
 // The exit codes of every command.
@@ -16,20 +21,10 @@ const (
 	exitDone   = 0
 	exitFailed = 1
 	exitUsage  = 2
+	// exitInterrupted is that of a client that was told to stop, as shells have it
+	// for SIGINT.
+	exitInterrupted = 130
 )
-
-// usageError is a mistake of whoever wrote the command line, the environment or
-// the configuration file. Its text is one line that names the place.
-type usageError struct{ text string }
-
-func (e usageError) Error() string { return e.text }
-
-func usagef(format string, args ...any) error {
-	return usageError{fmt.Sprintf(format, args...)}
-}
-
-// errSaid is the error of a command that has said all there is to say: exit 1.
-var errSaid = errors.New("said already")
 
 // commands lists what the binary can do. A new command is one file and one line.
 func commands() []*cli.Command {
@@ -46,11 +41,11 @@ func commands() []*cli.Command {
 		getHookCommand(),
 		reqCommand(),
 		respondCommand(),
-		shareCommand(),
-		downloadCommand(),
+		transfer.ShareCommand(),
+		transfer.DownloadCommand(),
 		notifyCommand(),
-		doctorCommand(),
-		benchCommand(),
+		doctor.Command(),
+		bench.Command(),
 		completionCommand(),
 		manCommand(),
 	}
@@ -64,7 +59,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Name:      "patchwork",
 		HelpName:  "patchwork",
 		Usage:     "a relay for scripts: channels by HTTP and SSH",
-		Version:   version(),
+		Version:   cmdline.Version(),
 		Commands:  commands(),
 		Reader:    stdin,
 		Writer:    stdout,
@@ -74,7 +69,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		OnUsageError:   plainUsage,
 		Action: func(c *cli.Context) error {
 			if name := c.Args().First(); name != "" {
-				return usagef("unknown command %q; 'patchwork help' lists them", name)
+				return cmdline.Usagef("unknown command %q; 'patchwork help' lists them", name)
 			}
 			return cli.ShowAppHelp(c)
 		},
@@ -84,17 +79,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		command.HideHelpCommand = true // 'patchwork start help' would be taken for a wish
 	}
 
-	err := app.RunContext(ctx, flagsFirst(app.Commands, args))
+	err := app.RunContext(ctx, cmdline.FlagsFirst(app.Commands, args))
 	if err == nil {
 		return exitDone
 	}
-	if errors.Is(err, errInterrupted) {
+	if errors.Is(err, client.ErrInterrupted) {
 		return exitInterrupted
 	}
-	if !errors.Is(err, errSaid) {
-		fmt.Fprintln(stderr, "patchwork: "+oneLine(err))
+	if !errors.Is(err, cmdline.ErrSaid) {
+		fmt.Fprintln(stderr, "patchwork: "+cmdline.OneLine(err))
 	}
-	if errors.As(err, new(usageError)) {
+	if errors.As(err, new(cmdline.UsageError)) {
 		return exitUsage
 	}
 	return exitFailed
@@ -110,19 +105,5 @@ func plainUsage(c *cli.Context, err error, _ bool) error {
 	if name, ok := strings.CutPrefix(what, "flag needs an argument: -"); ok {
 		what = "--" + strings.TrimPrefix(name, "-") + " needs a value"
 	}
-	return usagef("%s; see '%s --help'", what, c.Command.HelpName)
-}
-
-// oneLine keeps the promise that an error is a single line, whatever a library
-// put into it.
-func oneLine(err error) string {
-	return printable(strings.Join(strings.Fields(err.Error()), " "))
-}
-
-// version is the module version the binary was installed at, or "(devel)".
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
+	return cmdline.Usagef("%s; see '%s --help'", what, c.Command.HelpName)
 }

@@ -1,0 +1,335 @@
+package transfer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"patchwork/cmd/patchwork/client"
+	"patchwork/cmd/patchwork/cmdline"
+)
+
+// downloading is one run of 'download'.
+type downloading struct {
+	c        *client.Client
+	path     string
+	query    url.Values
+	patience time.Duration
+	force    bool
+	output   string   // "" is standard output
+	part     *os.File // what has come so far; nil: it went to standard output
+	opening  *opening
+	link     *client.Link
+	meter    *meter
+
+	mine    client.Hook // takes the sender's answers
+	report  string      // the hook that takes reports
+	size    int64
+	kind    string
+	sealed  bool
+	keys    map[int][]byte // of the messages that came
+	attempt int            // the newest of them
+	sum     *digest        // of what has come
+	found   bool           // all that is there was there before
+}
+
+func (d *downloading) run(ctx context.Context) error {
+	resp, err := d.c.Do(ctx, client.Call{Method: http.MethodGet, Path: d.path, Query: d.query})
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	h := resp.Header
+	d.sealed = h.Get(sealHeader) != ""
+	switch h.Get(transferHeader) {
+	case "":
+		if d.clear() {
+			return errClear
+		}
+		return d.plain(ctx, resp)
+	case transferVersion:
+	default:
+		return errors.New("the sender is of another version; use the same patchwork on both sides")
+	}
+	d.size, err = strconv.ParseInt(h.Get(sizeHeader), 10, 64)
+	d.kind, d.report = h.Get(kindHeader), h.Get(reportHeader)
+	if err != nil || d.size < 0 || !client.HookWord.MatchString(d.report) || d.kind != kindFile && d.kind != kindTar {
+		return errors.New("the sender's headers make no sense; use the same patchwork on both sides")
+	}
+	if d.mine, err = d.newHook(ctx); err != nil {
+		return err
+	}
+	d.meter = newMeter(d.c.Stderr, d.size, cmdline.FirstOf(filepath.Base(d.output), "-"))
+	if err := d.transfer(ctx, resp); err != nil {
+		d.meter.line(d.c.Stderr)
+		if ctx.Err() == nil && !errors.As(err, new(toldError)) {
+			d.giveUp(ctx, err)
+		}
+		return d.kept(err)
+	}
+	d.meter.line(d.c.Stderr)
+	return d.commit(ctx, true)
+}
+
+// clear tells whether what came is not encrypted though it was to be. Anybody can
+// send to a public channel, and the relay could leave the encryption away.
+func (d *downloading) clear() bool { return !d.sealed && d.opening.expects() }
+
+var errClear = errors.New("what came is not encrypted, but a key or passphrase was given for it; ask its sender, or leave them away (link, -i, PATCHWORK_PASSPHRASE)")
+
+// toldError is the sender's own word that it is over.
+type toldError struct{ text string }
+
+func (e toldError) Error() string { return e.text }
+
+// newHook makes the hook for the sender's answers, as long as that takes.
+func (d *downloading) newHook(ctx context.Context) (client.Hook, error) {
+	wait := client.NewBackoff(5 * time.Second)
+	for {
+		h, err := d.c.MakeHook(ctx, "r")
+		if err == nil || !client.Passing(err) {
+			return h, err
+		}
+		if err := wait.Wait(ctx); err != nil {
+			return h, err
+		}
+	}
+}
+
+// transfer gets all of the file, from the message that has begun to come and
+// from as many others as it takes, and the sender's word that it is the same.
+func (d *downloading) transfer(ctx context.Context, resp *http.Response) error {
+	if err := d.say(ctx, report{Begun: true}, 10*time.Second); err != nil && !client.Passing(err) {
+		return err
+	}
+	if d.clear() {
+		return errClear
+	}
+	in, err := d.open(ctx, resp)
+	if err == nil {
+		var n int64
+		if n, err = d.resumable(ctx); err == nil && n > 0 {
+			err = errNotFromStart
+			resp.Body.Close()
+		}
+	}
+	if err == nil {
+		err = d.copy(in)
+		d.found = false
+	}
+	barren := 0 // answers in a row that brought nothing
+	for {
+		var own *outputError
+		if err != nil && (errors.As(err, &own) || !client.Passing(err) && !errors.Is(err, errNotFromStart)) {
+			return err
+		}
+		if err != nil && !errors.Is(err, errNotFromStart) {
+			d.meter.line(d.c.Stderr)
+			d.link.Lost(err)
+		}
+		resp, ask := d.ask(ctx)
+		if ask != nil {
+			return ask
+		}
+		d.link.Back()
+		before, _ := d.sum.sum()
+		done := false
+		done, err = d.take(ctx, resp)
+		resp.Body.Close()
+		if barren++; d.hasMore(before) {
+			barren = 0
+		}
+		if !done && barren == maxBarren {
+			return errors.New("the sender answers, but does not go on; have it share again")
+		}
+		if done || ctx.Err() != nil {
+			return errors.Join(ctx.Err(), err)
+		}
+	}
+}
+
+// maxBarren is how many answers in a row may bring nothing. Some may be late ones to
+// earlier reports.
+const maxBarren = 20
+
+// hasMore tells whether more is there than before, or less: then it begins anew.
+func (d *downloading) hasMore(before int64) bool {
+	n, _ := d.sum.sum()
+	return n != before
+}
+
+// errNotFromStart is why a message is not read: what it brings is there already.
+var errNotFromStart = errors.New("some of it is there already")
+
+// askAgain is how long an answer is waited for before it is asked for once more.
+const askAgain = 20 * time.Second
+
+// ask reports what is there and waits for the answer, again and again.
+func (d *downloading) ask(ctx context.Context) (*http.Response, error) {
+	wait := client.NewBackoff(5 * time.Second)
+	n, sum := d.sum.sum()
+	r := report{Offset: n, Found: d.found, Attempt: d.attempt, Proof: proof(d.keys[d.attempt], "have", sum)}
+	until := time.Now().Add(d.patience)
+	for {
+		err := d.say(ctx, r, d.patience)
+		if err == nil {
+			until = time.Now().Add(d.patience) // it is there
+			var resp *http.Response
+			resp, err = d.c.Do(ctx, client.Call{Method: http.MethodGet, Path: "/r/" + d.mine.Channel, Secret: d.mine.Secret,
+				Query: url.Values{"timeout": {min(askAgain, d.patience).String()}}})
+			if err == nil {
+				return resp, nil
+			}
+			if isStatus(err, http.StatusRequestTimeout) {
+				continue // its answer was lost, or it reads what it has to compare
+			}
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if !client.Passing(err) {
+			return nil, err
+		}
+		if time.Now().After(until) {
+			return nil, fmt.Errorf("the sender has not come back for %s; have it share again and run the same command", d.patience)
+		}
+		d.link.Lost(err)
+		if err := wait.Wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// take does what an answer says. done is true when it was the last.
+func (d *downloading) take(ctx context.Context, resp *http.Response) (done bool, err error) {
+	n, sum := d.sum.sum()
+	switch resp.Header.Get(answerHeader) {
+	case answerDone:
+		io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10)) //nolint:errcheck // it is empty; its sender is to hear that it came
+		if n != d.size || !sameProof(resp.Header.Get(proofHeader), proof(d.keys[d.attempt], "done", sum)) {
+			return true, errors.New("the sender's checksum is another; download it again")
+		}
+		return true, nil
+	case answerRestart:
+		if !d.found {
+			return true, errors.New("the sender says that this is another file, but it is all its own; download it again")
+		}
+		io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10)) //nolint:errcheck // see above
+		d.c.Say("what was in %s is of another file; beginning anew", d.part.Name())
+		if err := d.empty(); err != nil {
+			return true, err
+		}
+		return false, errNotFromStart
+	case answerBusy, answerFailed:
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // as far as it came
+		return true, toldError{"the sender says: " + cmdline.Printable(strings.TrimSpace(string(text)))}
+	case answerData:
+		if offset, err := strconv.ParseInt(resp.Header.Get(offsetHeader), 10, 64); err != nil || offset != n {
+			return false, errNotFromStart // an answer to an older report
+		}
+		in, err := d.open(ctx, resp)
+		if err != nil {
+			return false, err
+		}
+		d.meter.at(n)
+		err = d.copy(in)
+		d.found = false
+		return false, err
+	}
+	return false, errNotFromStart // not of a sender
+}
+
+// open returns what is inside of a message.
+func (d *downloading) open(ctx context.Context, resp *http.Response) (io.Reader, error) {
+	if !d.sealed {
+		return resp.Body, nil
+	}
+	attempt, err := strconv.Atoi(resp.Header.Get(attemptHeader))
+	if err != nil {
+		return nil, errors.New("the sender's headers make no sense; use the same patchwork on both sides")
+	}
+	in, key, err := d.opening.opened(ctx, resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	d.keys[attempt], d.attempt = key, attempt
+	return in, nil
+}
+
+// copy keeps what a message brings, up to the end of the file.
+func (d *downloading) copy(in io.Reader) error {
+	n, _ := d.sum.sum()
+	_, err := io.Copy(d, io.LimitReader(in, d.size-n))
+	var own *outputError
+	if err != nil && !errors.As(err, &own) {
+		return client.Broken(err)
+	}
+	if err != nil {
+		return err
+	}
+	if n, _ = d.sum.sum(); n < d.size {
+		return client.Broken(io.ErrUnexpectedEOF)
+	}
+	// Its end has to be seen as well: it is what says to the sender that all came.
+	if extra, err := io.Copy(io.Discard, in); err != nil {
+		return client.Broken(err)
+	} else if extra > 0 {
+		return errors.New("more came than the sender had said; download it again")
+	}
+	return nil
+}
+
+// say sends a report.
+func (d *downloading) say(ctx context.Context, r report, within time.Duration) error {
+	r.Answer = d.mine.Channel
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	resp, err := d.c.Do(ctx, client.Call{Method: http.MethodPost, Path: "/r/" + d.report, Body: strings.NewReader(string(text)), Size: int64(len(text)),
+		Query: url.Values{"timeout": {within.String()}}})
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// giveUp tells the sender that this receiver takes no more, if it listens.
+func (d *downloading) giveUp(ctx context.Context, why error) {
+	d.say(ctx, report{Failed: shortened(cmdline.OneLine(why), 200)}, 5*time.Second) //nolint:errcheck // it will notice
+}
+
+// plain keeps a message of somebody who does not share, but send.
+func (d *downloading) plain(ctx context.Context, resp *http.Response) error {
+	if err := d.empty(); err != nil {
+		return err
+	}
+	in := io.Reader(resp.Body)
+	if d.sealed {
+		var err error
+		if in, _, err = d.opening.opened(ctx, resp.Body); err != nil {
+			return err
+		}
+	}
+	d.kind = kindFile
+	d.meter = newMeter(d.c.Stderr, resp.ContentLength, filepath.Base(d.output))
+	_, err := io.Copy(d, in)
+	d.meter.line(d.c.Stderr)
+	var own *outputError
+	if err != nil && !errors.As(err, &own) {
+		err = client.Broken(err)
+	}
+	if err != nil {
+		return d.kept(err)
+	}
+	return d.commit(ctx, false)
+}
