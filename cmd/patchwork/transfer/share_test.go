@@ -3,6 +3,7 @@ package transfer
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -171,6 +173,66 @@ func TestShareIsNotHeldUpByReportsWithoutAnEnd(t *testing.T) {
 	if failed != nil || shared != nil || !strings.Contains(said.String(), "confirmed by the receiver") {
 		t.Errorf("download: %v, %s; share: %v, %s", failed, talk, shared, said.String())
 	}
+}
+
+// Whoever has begun to receive when the file turns out to be short is told so, even if
+// it has not yet said that it is there.
+func TestShareTellsLateReportersThatItFailed(t *testing.T) {
+	base := testRelay(t)
+	s, said := testShare(t, base, http.DefaultTransport, "short")
+	short := make(chan struct{})
+	s.src.open = func() (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(strings.NewReader("0123"), iotest.ErrReader(errors.New("the file became shorter")))), nil
+	}
+	failing := &afterwards{to: http.DefaultTransport, path: s.path, ended: short}
+	s.c.HTTP = &http.Client{Transport: failing}
+	var shared error
+	var sharing sync.WaitGroup
+	sharing.Go(func() { shared = s.run(t.Context()) })
+
+	c := &client.Client{Base: base, Space: "p", HTTP: &http.Client{Transport: &http.Transport{}}, Stdout: io.Discard, Stderr: io.Discard}
+	defer c.HTTP.CloseIdleConnections()
+	mine, err := c.MakeHook(t.Context(), "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := c.Do(t.Context(), client.Call{Method: http.MethodGet, Path: s.path}); err == nil {
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	<-short
+	d := &downloading{c: c, mine: mine, report: s.back.Channel}
+	if err := d.say(t.Context(), report{Begun: true}, 10*time.Second); err != nil {
+		t.Errorf("nobody heard the report: %v", err)
+	}
+	resp, err := c.Do(t.Context(), client.Call{Method: http.MethodGet, Path: "/r/" + mine.Channel, Secret: mine.Secret, Query: url.Values{"timeout": {"10s"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if text, err := io.ReadAll(resp.Body); err != nil || resp.Header.Get(answerHeader) != answerFailed || !strings.Contains(string(text), "became shorter") {
+		t.Errorf("told %q %q: %v", resp.Header.Get(answerHeader), text, err)
+	}
+	sharing.Wait()
+	if shared == nil || !strings.Contains(shared.Error(), "became shorter") {
+		t.Errorf("share: %v, %s", shared, said)
+	}
+}
+
+// afterwards tells when the first post to a path is over.
+type afterwards struct {
+	to    http.RoundTripper
+	path  string
+	ended chan struct{}
+	once  sync.Once
+}
+
+func (a *afterwards) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := a.to.RoundTrip(r)
+	if r.Method == http.MethodPost && r.URL.Path == a.path {
+		a.once.Do(func() { close(a.ended) })
+	}
+	return resp, err
 }
 
 // losing loses the first answer of a 'share': what it posts to a hook other than

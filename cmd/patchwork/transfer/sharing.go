@@ -116,7 +116,7 @@ func (s *sharing) run(until context.Context) error {
 		var err error
 		select {
 		case <-until.Done():
-			s.farewell(ctx, "it was stopped", 2*time.Second)
+			s.farewell(ctx, "it was stopped", 2*time.Second, 0)
 			return until.Err()
 		case err = <-broken:
 		case p := <-s.posts:
@@ -127,7 +127,7 @@ func (s *sharing) run(until context.Context) error {
 			err = s.due(ctx, time.Now())
 		}
 		if err != nil {
-			s.farewell(ctx, cmdline.OneLine(err), 10*time.Second)
+			s.farewell(ctx, cmdline.OneLine(err), 10*time.Second, graceForLast)
 			return err
 		}
 		if s.got >= s.want && s.offered == nil {
@@ -153,29 +153,65 @@ func (s *sharing) done() {
 	}
 }
 
+// graceForLast is how long a share that failed waits for the first report of whoever
+// may have begun to take the file.
+const graceForLast = 5 * time.Second
+
 // farewell tells receivers that it is over, so that they do not wait in vain. What
-// they report meanwhile is taken, for they listen only after that.
-func (s *sharing) farewell(ctx context.Context, why string, within time.Duration) {
+// they report meanwhile is taken, for they listen only after that. grace is how long
+// somebody who may have begun to receive is waited for.
+func (s *sharing) farewell(ctx context.Context, why string, within, grace time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
+	var late <-chan time.Time
+	if grace > 0 && s.unheard() {
+		late = time.After(grace)
+	}
 	s.callOff()
-	var tells sync.WaitGroup
+	said := make(chan struct{})
+	told := map[string]bool{}
+	saying := 0
+	tell := func(hook string) {
+		told[hook] = true
+		saying++
+		s.running.Go(func() {
+			s.posted(ctx, hook, answerFailed, "", why)
+			said <- struct{}{}
+		})
+	}
 	for _, p := range s.peers {
 		s.forget(p)
-		tells.Go(func() { s.posted(ctx, p.hook, answerFailed, "", why) })
+		tell(p.hook)
 	}
-	told := make(chan struct{})
-	go func() {
-		tells.Wait()
-		close(told)
-	}()
-	for {
+	for saying > 0 || late != nil {
 		select {
-		case <-s.reports:
-		case <-told:
-			return
+		case r := <-s.reports:
+			if r.Failed == "" && !told[r.Answer] && len(told) < maxPeers {
+				tell(r.Answer)
+				if !s.broadcast {
+					late = nil
+				}
+			}
+		case <-said:
+			saying--
+		case <-late:
+			late = nil
 		}
 	}
+}
+
+// unheard tells whether somebody may be taking the file, or have just taken it, who
+// has not said so yet. That some of it was read is no proof: a part may be on its way
+// before anybody comes.
+func (s *sharing) unheard() bool {
+	if s.broadcast && s.begun >= s.want || !s.broadcast && len(s.peers) > 0 {
+		return false
+	}
+	if s.offered == nil {
+		return !s.graceAt.IsZero()
+	}
+	n, _ := s.offered.sum.sum()
+	return n > 0
 }
 
 // hurry shortens the patience with silent receivers when enough others have the
