@@ -57,7 +57,7 @@ func status(err error) (int, string) {
 	case errors.Is(err, broker.ErrGone):
 		return http.StatusGone, "nobody waits for this answer (any more)"
 	case errors.Is(err, broker.ErrVanished):
-		return http.StatusBadGateway, "the responder took the request and did not answer"
+		return http.StatusBadGateway, "the responder took the request and did not answer in time; if it needs long, ask with ?timeout=5m"
 	case errors.Is(err, broker.ErrNoAnswer):
 		return http.StatusGatewayTimeout, "nobody posted the answer to the channel the responder switched to"
 	case errors.Is(err, broker.ErrCut), errors.Is(err, broker.ErrSlow):

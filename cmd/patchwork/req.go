@@ -23,7 +23,7 @@ func reqCommand() *cli.Command {
 			&cli.StringFlag{Name: "method", Aliases: []string{"X"}, Usage: "`METHOD` of the request", DefaultText: "GET, with data POST"},
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "send this `FILE`; - is standard input"},
 			&cli.StringSliceFlag{Name: "header", Aliases: []string{"H"}, Usage: "`NAME:VALUE` of a header; may be repeated"},
-			client.TimeoutFlag("for the answer"),
+			&cli.StringFlag{Name: "timeout", Aliases: []string{"T"}, Usage: "wait this many `SECONDS` for the answer, or a duration such as 5m", DefaultText: "for a responder without end, for its answer 30"},
 		),
 		Action: client.Action(request),
 	}
