@@ -231,16 +231,6 @@ func TestBothDoorsOffIsRefused(t *testing.T) {
 	wantUsage(t, err, "--port and --ssh-port are both off")
 }
 
-func TestSizesHaveUnits(t *testing.T) {
-	for text, want := range map[string]int{
-		"1": 1, "1024": 1024, "512B": 512, "64KiB": 64 << 10, "64k": 64 << 10, "2 MiB": 2 << 20, "1G": 1 << 30,
-	} {
-		if got, err := cmdline.Size(text); err != nil || got != want {
-			t.Errorf("%q is %d (%v), want %d", text, got, err, want)
-		}
-	}
-}
-
 func TestStateFolderFollowsXDG(t *testing.T) {
 	for _, test := range []struct {
 		told string
