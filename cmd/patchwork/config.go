@@ -20,7 +20,7 @@ type setting struct {
 // resolve makes the configuration of the relay. Each option is taken from the
 // flags, else from the environment, else from the file that --config or CONFIG
 // names, else from its default. An environment variable that is set but empty
-// counts as not set. The error is a usageError that names the place; a value
+// counts as not set. The error is a cmdline.UsageError that names the place; a value
 // that a stronger source overrides is checked all the same, so that a mistake
 // does not wait for the day the flag is dropped.
 func resolve(flags map[string]string, env func(string) string) (config, error) {

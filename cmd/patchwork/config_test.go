@@ -251,7 +251,7 @@ func TestStateFolderFollowsXDG(t *testing.T) {
 	}
 }
 
-// wantUsage fails unless err is a usageError of one line that begins like want.
+// wantUsage fails unless err is a cmdline.UsageError of one line that begins like want.
 func wantUsage(t *testing.T, err error, want string) {
 	t.Helper()
 	if !errors.As(err, new(cmdline.UsageError)) {

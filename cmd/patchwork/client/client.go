@@ -164,7 +164,7 @@ type Call struct {
 }
 
 // Do makes the request and returns the answer, whose body is the caller's to
-// close. A status other than 2xx is an *answerError, but with call.any. A 429 is
+// close. A status other than 2xx is an *AnswerError, but with Call.Any. A 429 is
 // tried again for half a minute, as long as the body is all there still.
 func (c *Client) Do(ctx context.Context, r Call) (*http.Response, error) {
 	until := time.Now().Add(30 * time.Second)
@@ -266,6 +266,8 @@ func (w *watched) Read(p []byte) (int, error) {
 	return w.Reader.Read(p)
 }
 
+// RetryAfter is how long an answer asks to wait; a second if it does not say, or more
+// than ten.
 func RetryAfter(h http.Header) time.Duration {
 	seconds, err := strconv.Atoi(h.Get("Retry-After"))
 	if err != nil || seconds < 1 || seconds > 10 {
