@@ -26,7 +26,7 @@ web:
 # the machine's own clients; what is missing of them is installed first.
 test:
 	@.ci/apt.sh gcc:gcc ssh:openssh-client sshd:openssh-server curl:curl nginx:nginx-light openssl:openssl caddy:caddy haproxy:haproxy apache2:apache2-bin wget:wget promtool:prometheus chromium:chromium autossh:autossh node:nodejs npm:npm shellcheck:shellcheck \
-		dockerd:docker.io busybox:busybox-static nsenter:util-linux aiosmtpd:python3-aiosmtpd /usr/lib/python3/dist-packages/paramiko:python3-paramiko
+		dockerd:docker.io busybox:busybox-static nsenter:util-linux fish:fish zsh:zsh aiosmtpd:python3-aiosmtpd /usr/lib/python3/dist-packages/paramiko:python3-paramiko
 	@.ci/npm.sh
 	$(GO) test -race -timeout 15m ./...
 

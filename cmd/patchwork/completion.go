@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -24,12 +25,12 @@ func completionCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			write := map[string]func(io.Writer, []*cli.Command){"bash": completeBash, "zsh": completeZsh, "fish": completeFish}[args[0]]
+			write := map[string]func(io.Writer, []completed){"bash": completeBash, "zsh": completeZsh, "fish": completeFish}[args[0]]
 			if write == nil {
 				return cmdline.Usagef("completion: %q is none of bash, zsh and fish", args[0])
 			}
 			out := &output{w: c.App.Writer}
-			write(out, c.App.VisibleCommands())
+			write(out, completions(c.App))
 			return out.failure()
 		},
 	}
@@ -104,177 +105,126 @@ func manCommands(w io.Writer, commands []*cli.Command, escape func(string) strin
 
 // A completed is one command as a shell completes it.
 type completed struct {
-	names []string
-	usage string
+	paths []string // what may stand after the program's name: "send", "pub"; "acl can"; "" is the program itself
+	group bool     // the next word is a part of the path
 	flags []completedFlag
-	words []string // the arguments there are, when they are a fixed few
+	words []completedWord // the first argument, when it is one of a few; else arguments may be files
 }
 
 type completedFlag struct {
 	names []string // with their dashes
 	usage string
-	takes bool
+	many  bool     // may be repeated
+	value string   // what it takes, as help calls it; "" is nothing
 	words []string // the values there are, when they are a fixed few
 }
+
+// file tells whether the flag's value is the name of one.
+func (f completedFlag) file() bool {
+	return slices.Contains([]string{"FILE", "DIR", "KEY", "KEYFILE"}, f.value)
+}
+
+type completedWord struct{ word, usage string }
 
 // fixedWords are arguments and values that are one of a few.
 var fixedWords = map[string][]string{
 	"completion": {"bash", "zsh", "fish"}, "get-hook": {"h", "r"},
-	"--namespace": {"p", "h", "r", "u"}, "-n": {"p", "h", "r", "u"}, "--type": {"plain", "markdown", "html"},
-	"send --mode": {"queue", "pubsub"}, "send -m": {"queue", "pubsub"}, "share --mode": {"queue", "pubsub"}, "share -m": {"queue", "pubsub"},
-	"bench --mode": {"queue", "pubsub"}, "bench -m": {"queue", "pubsub"}, "bench --vs-mode": {"queue", "pubsub"},
+	"--namespace": {"p", "h", "r", "u"}, "--type": {"plain", "markdown", "html"},
+	"--log-level": {"debug", "info", "warn", "error"}, "--log-format": {"text", "json"},
+	"send --mode": {"queue", "pubsub"}, "share --mode": {"queue", "pubsub"},
+	"bench --mode": {"queue", "pubsub"}, "bench --vs-mode": {"queue", "pubsub"},
 	"doctor --proxy": append(doctor.ProxyNames(), "all"),
 }
 
-// completions are the commands, from the definitions that help shows too.
-func completions(commands []*cli.Command) []completed {
-	var all []completed
-	for _, c := range commands {
-		one := completed{names: c.Names(), usage: c.Usage, words: fixedWords[c.Name]}
-		for _, sub := range c.VisibleCommands() {
-			one.words = append(one.words, sub.Name)
+// completions are the program and its commands, from the definitions that help
+// shows too.
+func completions(app *cli.App) []completed {
+	root := completed{paths: []string{""}, group: true, flags: completeFlags("", app.VisibleFlags())}
+	all := []completed{root}
+	for _, c := range app.VisibleCommands() {
+		for _, name := range c.Names() {
+			all[0].words = append(all[0].words, completedWord{name, c.Usage})
 		}
-		for _, f := range c.VisibleFlags() {
-			doc, ok := f.(cli.DocGenerationFlag)
-			if !ok {
-				continue
-			}
-			flag := completedFlag{usage: strings.ReplaceAll(doc.GetUsage(), "`", ""), takes: doc.TakesValue()}
-			for _, name := range f.Names() {
-				dashed := "--" + name
-				if len(name) == 1 {
-					dashed = "-" + name
-				}
-				flag.names = append(flag.names, dashed)
-				for _, key := range []string{dashed, c.Name + " " + dashed} {
-					if flag.words == nil {
-						flag.words = fixedWords[key]
-					}
-				}
-			}
-			one.flags = append(one.flags, flag)
+		all = append(all, completeCommand("", c)...)
+	}
+	for i, c := range all {
+		if c.paths[0] == "help" { // it explains all but itself
+			all[i].words = slices.DeleteFunc(slices.Clone(all[0].words), func(w completedWord) bool { return slices.Contains(c.paths, w.word) })
 		}
-		all = append(all, one)
 	}
 	return all
 }
 
-// quoted is text as one word of a shell.
-func quoted(text string) string {
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+// completeCommand is a command and those below it.
+func completeCommand(above string, c *cli.Command) []completed {
+	flags := c.VisibleFlags()
+	if !slices.Contains(flags, cli.HelpFlag) { // it comes when the command runs
+		flags = append(flags, cli.HelpFlag)
+	}
+	one := completed{flags: completeFlags(c.Name, flags)}
+	for _, name := range c.Names() {
+		one.paths = append(one.paths, above+name)
+	}
+	for _, word := range fixedWords[c.Name] {
+		one.words = append(one.words, completedWord{word: word})
+	}
+	var below []completed
+	for _, sub := range c.VisibleCommands() {
+		one.group = true
+		one.words = append(one.words, completedWord{sub.Name, sub.Usage})
+		below = append(below, completeCommand(c.Name+" ", sub)...)
+	}
+	return append([]completed{one}, below...)
 }
 
-func completeBash(w io.Writer, commands []*cli.Command) {
-	all := completions(commands)
-	var names []string
-	for _, c := range all {
-		names = append(names, c.names...)
-	}
-	fmt.Fprintf(w, `# bash completion for patchwork
-_patchwork() {
-	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} flags= values= words=
-	COMPREPLY=()
-	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W %s -- "$word")
-		return
-	fi
-	case ${COMP_WORDS[1]} in
-`, quoted(strings.Join(names, " ")))
-	for _, c := range all {
-		var flags []string
-		fmt.Fprintf(w, "\t%s)\n", strings.Join(c.names, "|"))
-		fmt.Fprintf(w, "\t\tcase $before in\n")
-		for _, f := range c.flags {
-			flags = append(flags, f.names...)
-			if f.takes {
-				words := "-"
-				if f.words != nil {
-					words = strings.Join(f.words, " ")
-				}
-				fmt.Fprintf(w, "\t\t%s) values=%s ;;\n", strings.Join(f.names, "|"), quoted(words))
+func completeFlags(command string, flags []cli.Flag) (all []completedFlag) {
+	for _, f := range flags {
+		doc, ok := f.(cli.DocGenerationFlag)
+		if !ok {
+			continue
+		}
+		flag := completedFlag{usage: strings.ReplaceAll(doc.GetUsage(), "`", "")}
+		if doc.TakesValue() {
+			flag.value = "VALUE"
+			if parts := strings.Split(doc.GetUsage(), "`"); len(parts) > 2 {
+				flag.value = parts[1]
 			}
 		}
-		fmt.Fprintf(w, "\t\tesac\n\t\tflags=%s\n", quoted(strings.Join(flags, " ")))
-		if c.words != nil {
-			fmt.Fprintf(w, "\t\twords=%s\n", quoted(strings.Join(c.words, " ")))
+		if list, ok := f.(cli.DocGenerationSliceFlag); ok {
+			flag.many = list.IsSliceFlag()
 		}
-		fmt.Fprintf(w, "\t\t;;\n")
+		for _, name := range f.Names() {
+			dashed := "--" + name
+			if len(name) == 1 {
+				dashed = "-" + name
+			}
+			flag.names = append(flag.names, dashed)
+			for _, key := range []string{dashed, command + " " + dashed} {
+				if flag.words == nil {
+					flag.words = fixedWords[key]
+				}
+			}
+		}
+		all = append(all, flag)
 	}
-	fmt.Fprint(w, `	esac
-	if [ -n "$values" ] && [ "$values" != - ]; then
-		mapfile -t COMPREPLY < <(compgen -W "$values" -- "$word")
-	elif [ -z "$values" ] && [[ $word == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$word")
-	elif [ -z "$values" ] && [ -n "$words" ]; then
-		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
-	fi
-}
-complete -o default -F _patchwork patchwork
-`)
+	return all
 }
 
-func completeZsh(w io.Writer, commands []*cli.Command) {
-	escape := strings.NewReplacer("[", "(", "]", ")", ":", " -").Replace
-	all := completions(commands)
-	fmt.Fprint(w, "#compdef patchwork\n_patchwork() {\n\tlocal -a commands\n\tcommands=(\n")
-	for _, c := range all {
-		for _, name := range c.names {
-			fmt.Fprintf(w, "\t\t%s\n", quoted(name+":"+escape(c.usage)))
-		}
+// list is the words of the first argument in one text.
+func (c completed) list() string {
+	var all []string
+	for _, w := range c.words {
+		all = append(all, w.word)
 	}
-	fmt.Fprint(w, "\t)\n\tif (( CURRENT == 2 )); then\n\t\t_describe command commands\n\t\treturn\n\tfi\n\tcase $words[2] in\n")
-	for _, c := range all {
-		fmt.Fprintf(w, "\t%s)\n\t\t_arguments", strings.Join(c.names, "|"))
-		for _, f := range c.flags {
-			action := ""
-			if f.takes {
-				action = ":value:_files"
-				if f.words != nil {
-					action = ":value:(" + strings.Join(f.words, " ") + ")"
-				}
-			}
-			for _, name := range f.names {
-				fmt.Fprintf(w, " \\\n\t\t\t%s", quoted(name+"["+escape(f.usage)+"]"+action))
-			}
-		}
-		rest := "*:argument:_files"
-		if c.words != nil {
-			rest = "2:argument:(" + strings.Join(c.words, " ") + ")"
-		}
-		fmt.Fprintf(w, " \\\n\t\t\t'1: :' %s\n\t\t;;\n", quoted(rest))
-	}
-	fmt.Fprint(w, "\tesac\n}\ncompdef _patchwork patchwork\n")
+	return strings.Join(all, " ")
 }
 
-func completeFish(w io.Writer, commands []*cli.Command) {
-	fmt.Fprintln(w, "# fish completion for patchwork")
-	quote := func(text string) string {
-		return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
-	}
-	for _, c := range completions(commands) {
-		for _, name := range c.names {
-			fmt.Fprintf(w, "complete -c patchwork -n __fish_use_subcommand -f -a %s -d %s\n", name, quote(c.usage))
-		}
-		here := quote("__fish_seen_subcommand_from " + strings.Join(c.names, " "))
-		if c.words != nil {
-			fmt.Fprintf(w, "complete -c patchwork -n %s -f -a %s\n", here, quote(strings.Join(c.words, " ")))
-		}
-		for _, f := range c.flags {
-			fmt.Fprintf(w, "complete -c patchwork -n %s", here)
-			for _, name := range f.names {
-				if bare, long := strings.CutPrefix(name, "--"); long {
-					fmt.Fprintf(w, " -l %s", bare)
-				} else {
-					fmt.Fprintf(w, " -s %s", name[1:])
-				}
-			}
-			if f.takes {
-				fmt.Fprint(w, " -r")
-			}
-			if f.words != nil {
-				fmt.Fprintf(w, " -f -a %s", quote(strings.Join(f.words, " ")))
-			}
-			fmt.Fprintf(w, " -d %s\n", quote(f.usage))
+// groups are the commands whose next word is a command as well.
+func groups(all []completed) (names []string) {
+	for _, c := range all[1:] {
+		if c.group {
+			names = append(names, c.paths...)
 		}
 	}
+	return names
 }
