@@ -120,6 +120,25 @@ func TestWhatCannotStartIsOneLineAndExit1(t *testing.T) {
 	}
 }
 
+// What can never be connected is said at once, and not tried for ever.
+func TestWhereDockerCannotBeIsAMistake(t *testing.T) {
+	key := writeKey(t, "")
+	for _, test := range []struct{ name, value, want string }{
+		{"DOCKER_HOST", "docker.sock", "DOCKER_HOST or DOCKER_CERT_PATH is wrong: unable to parse docker host `docker.sock`"},
+		{"DOCKER_HOST", "ssh://me@host", `DOCKER_HOST: "ssh://me@host" goes through SSH, which pipemgr does not; forward the socket`},
+		{"DOCKER_CERT_PATH", "/nowhere", "/nowhere/"},
+	} {
+		t.Run(test.value, func(t *testing.T) {
+			t.Setenv(test.name, test.value)
+			code, _, talk := command(t, "--key", key, "--state-dir", "off", "--health", "off")
+			if code != exitUsage {
+				t.Errorf("exit code %d", code)
+			}
+			wantLine(t, talk, test.want)
+		})
+	}
+}
+
 func TestDestinationsAreThoseOfSSH(t *testing.T) {
 	me := userName()
 	for in, want := range map[string]destination{

@@ -15,7 +15,7 @@ import (
 
 const (
 	// probation is how long a session has to last before something counts as received
-	// by a relay that does not tell. SSH takes data before the command has looked at
+	// by a relay that does not tell, and before the next one is believed at once. SSH takes data before the command has looked at
 	// its arguments and rights: what it refuses then has to be sent again.
 	probation = 2 * time.Second
 	// published is how a Patchwork relay is asked how far it is: it answers yes when
@@ -36,6 +36,8 @@ type link struct {
 	losses  *losses
 	status  *status
 	log     *slog.Logger
+
+	brief bool // the last session did not last for its probation; of run
 }
 
 // run returns when the queue is closed and empty, or with ctx's end.
@@ -100,8 +102,9 @@ func (l *link) connection(ctx, needed context.Context) error {
 		ended <- err
 		cancel(sessionError(err, talk.String()))
 	})
-	l.status.setRelay(nil)
-	l.losses.flush()
+	begun, doubted := time.Now(), l.brief
+	defer func() { l.brief = time.Since(begun) < probation }()
+	jobs.Go(func() { l.stands(ctx, doubted) })
 
 	n := l.queue.rewind()
 	jobs.Go(func() { l.confirm(ctx, session, n) })
@@ -119,6 +122,23 @@ func (l *link) connection(ctx, needed context.Context) error {
 	}
 	l.forget(l.queue.all())
 	return nil
+}
+
+// stands says that the relay is connected. After a session that ended at once, as with
+// a relay that refuses the command, it waits for the end of the probation, or each try
+// would be told as a success and a failure.
+func (l *link) stands(ctx context.Context, doubted bool) {
+	if doubted {
+		timer := time.NewTimer(probation)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+	l.status.setRelay(nil)
+	l.losses.flush()
 }
 
 // send writes what the queue has until that is closed and empty.

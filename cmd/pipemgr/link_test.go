@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +71,85 @@ func (r *plainRelay) connection(raw net.Conn, config *ssh.ServerConfig, n int) {
 			}
 		})
 	}
+}
+
+// said collects what is logged.
+type said struct {
+	mu   sync.Mutex // guards text
+	text strings.Builder
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// An outage is one line of the log, however often the relay is asked.
+func TestARelayThatRefusesIsToldOnce(t *testing.T) {
+	var tries atomic.Int32
+	refuses := newPlainRelay(t, func(n int, _ io.Reader) (uint32, string) {
+		tries.Store(int32(n + 1))
+		return 1, "you may not\n"
+	}).addr
+	resets := newReset(t, &tries)
+	for name, test := range map[string]struct{ addr, told string }{
+		"the command is refused":  {refuses, "exit status 1: you may not"},
+		"connections are refused": {resets, "does not speak SSH as it should"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tries.Store(0)
+			l, log := newLink(t, test.addr, newQueue(1<<20)), &said{}
+			l.status = newStatus(slog.New(slog.NewTextHandler(log, nil)))
+			ctx, stop := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			defer running.Wait()
+			defer stop()
+			running.Go(func() { l.run(ctx) })
+			must(t, await("it tries again", func() error {
+				if n := tries.Load(); n < 4 {
+					return fmt.Errorf("%d tries", n)
+				}
+				return nil
+			}))
+			stop()
+			running.Wait()
+			if text := log.String(); strings.Count(text, "level=WARN") != 1 || strings.Count(text, "level=INFO") > 1 || !strings.Contains(text, test.told) {
+				t.Errorf("it says\n%s", text)
+			}
+			if _, relay := l.status.get(); relay == nil {
+				t.Error("/health takes the relay for connected")
+			}
+		})
+	}
+}
+
+// newReset is a server that resets each connection, and counts them.
+func newReset(t *testing.T, tries *atomic.Int32) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	var serving sync.WaitGroup
+	t.Cleanup(func() { l.Close(); serving.Wait() })
+	serving.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 1))
+			_ = conn.(*net.TCPConn).SetLinger(0)
+			conn.Close()
+			tries.Add(1)
+		}
+	})
+	return l.Addr().String()
 }
 
 func newLink(t *testing.T, addr string, q *queue) *link {

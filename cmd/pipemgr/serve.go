@@ -25,6 +25,9 @@ func serve(ctx context.Context, cfg config, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := checkDocker(os.Getenv); err != nil {
+		return err
+	}
 	kept, saved, err := recall(cfg, log)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"log/slog"
+	"regexp"
 	"sync"
 	"time"
 )
@@ -33,7 +34,14 @@ func newStatus(log *slog.Logger) *status {
 func (s *status) setDocker(err error) time.Duration { return s.set("Docker", &s.docker, err) }
 func (s *status) setRelay(err error) time.Duration  { return s.set("the relay", &s.relay, err) }
 
+// ownEnd is this side of a connection in an error of the network. Its port is another
+// one with each try.
+var ownEnd = regexp.MustCompile(`\S+->`)
+
 func (s *status) set(who string, at *standing, err error) (up time.Duration) {
+	if err != nil {
+		err = errors.New(ownEnd.ReplaceAllString(err.Error(), ""))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	was := *at

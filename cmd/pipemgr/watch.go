@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -59,6 +60,19 @@ func (w *watch) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// checkDocker looks at the settings that say where Docker is, and connects to nothing.
+func checkDocker(env func(string) string) error {
+	host := env(client.EnvOverrideHost)
+	if strings.HasPrefix(host, "ssh://") {
+		return usagef("%s: %q goes through SSH, which pipemgr does not; forward the socket ('ssh -N -L /tmp/docker.sock:/var/run/docker.sock HOST') and name unix:///tmp/docker.sock", client.EnvOverrideHost, host)
+	}
+	docker, err := client.New(client.FromEnv)
+	if err != nil {
+		return usagef("%s or %s is wrong: %s; without them it is /var/run/docker.sock", client.EnvOverrideHost, client.EnvOverrideCertPath, oneLine(err))
+	}
+	return docker.Close()
 }
 
 // connection works with Docker until that breaks or ctx ends.
