@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
@@ -53,7 +54,7 @@ func (e *engine) create(t *testing.T, name, script string, o options) *box {
 	}
 	b := &box{t, e, name, made.ID}
 	t.Cleanup(func() {
-		if _, err := e.docker.ContainerRemove(context.Background(), b.id, client.ContainerRemoveOptions{Force: true}); err != nil {
+		if _, err := e.docker.ContainerRemove(context.Background(), b.id, client.ContainerRemoveOptions{Force: true}); err != nil && !errdefs.IsNotFound(err) {
 			t.Error(err)
 		}
 	})

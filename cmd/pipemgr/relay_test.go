@@ -1,12 +1,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
 )
 
 // behind is the relay as pipemgr sees it through a wire.
@@ -133,6 +138,40 @@ func TestARelayThatTakesNothingHoldsNoContainerBack(t *testing.T) {
 	got := sub.until("all lines are there", func(l []string) bool { return len(l) >= lines })
 	m.stop()
 	compare(t, got, b.logged())
+}
+
+// What goes with a container that was removed cannot be read any more, but it is told.
+func TestALogThatIsRemovedUnreadIsTold(t *testing.T) {
+	e, r := dockerEngine(t), startRelay(t)
+	sub := r.subscribe()
+	far, w := behind(t, r)
+	m := pipemgr(t, e.socket, far, "--command", "pub container-drain", "--buffer", "1MiB", "--log-level", "debug")
+	dir := t.TempDir()
+	e.run(t, "read", count("read", 1, 100)+`while [ ! -e /shared/go ]; do /bin/busybox usleep 20000; done`, options{change: func(_ *container.Config, h *container.HostConfig) {
+		h.AutoRemove, h.Binds = true, []string{dir + ":/shared"}
+	}})
+	sub.until("its lines are there", func(lines []string) bool { return len(lines) >= 100 })
+	must(t, os.WriteFile(dir+"/go", nil, 0o600))
+	w.stop()
+	b := e.run(t, "unread", count("unread", 1, 60000), options{})
+	b.wait()
+	m.says(`msg="not reading on before there is room" container=unread`)
+	if _, err := e.docker.ContainerRemove(t.Context(), b.id, client.ContainerRemoveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.resume()
+	m.says(`msg="a container was removed before its log was read to the end; what was left is lost" container=unread`)
+
+	// Whether there is time to read the log of one that ends at once nobody knows.
+	e.run(t, "hasty", "/bin/busybox echo hasty", options{change: func(_ *container.Config, h *container.HostConfig) { h.AutoRemove = true }})
+	must(t, await("it was read, or that is told", func() error {
+		if told := strings.Contains(strings.Join(m.got(), "\n"), "container=hasty"); !told && !slices.Contains(sub.got(), "hasty") {
+			return errors.New("neither")
+		}
+		return nil
+	}))
+	m.stop()
+	wantMatches(t, strings.Join(m.got(), "\n"), "container=read", 0)
 }
 
 // With --when-full drop the oldest lines go, are counted and told.

@@ -19,8 +19,9 @@ type seat struct {
 }
 
 // follow has a tail follow the container, if its labels ask for that: from where it
-// was left, else from the given time. It does not wait for anything.
-func (w *watch) follow(ctx context.Context, tails *sync.WaitGroup, docker *client.Client, id string, labels map[string]string, from int64) {
+// was left, else from the given time. The name may be missing. It does not wait for
+// anything.
+func (w *watch) follow(ctx context.Context, tails *sync.WaitGroup, docker *client.Client, id, name string, labels map[string]string, from int64) {
 	if on, err := enabled(labels); err == nil && !on || id == "" {
 		return
 	}
@@ -29,7 +30,7 @@ func (w *watch) follow(ctx context.Context, tails *sync.WaitGroup, docker *clien
 	t, ok := w.tails[id]
 	if !ok {
 		start := cursor{floor: from - 1}
-		t = &tail{id: id, pipe: w.pipe, read: start, done: start}
+		t = &tail{id: id, name: name, pipe: w.pipe, read: start, done: start, unread: true}
 		w.tails[id] = t
 	}
 	if t.unfit {
@@ -67,7 +68,7 @@ func (w *watch) ended(ctx context.Context, t *tail, err error) bool {
 	defer w.mu.Unlock()
 	if why := (errUnfit{}); errors.As(err, &why) {
 		t.unfit = true
-		w.log.Error("a container is not followed", "container", t.name, "id", t.id[:min(len(t.id), 12)], "why", oneLine(why))
+		w.log.Error("a container is not followed", "container", t.name, "id", t.shortID(), "why", oneLine(why))
 	}
 	if t.again && !t.unfit && ctx.Err() == nil {
 		return true
@@ -100,6 +101,7 @@ func (w *watch) forget(id string) {
 	}
 	t.gone = true
 	if !t.following {
+		t.removed()
 		delete(w.tails, id)
 	}
 	w.pipe.state.touch()

@@ -27,6 +27,7 @@ type tail struct {
 	read    cursor // read, and put into the queue
 	partial [streams]partial
 	said    bool // that the log cannot be read at the moment
+	unread  bool // it was not read to its end, as far as is known
 	wanted  bool // as far as was seen last
 
 	mu      sync.Mutex // guards what follows
@@ -58,10 +59,13 @@ func (t *tail) follow(ctx context.Context, docker *client.Client) error {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.As(err, new(errUnfit)):
+			t.unread = false // nobody wants to
 			return err
 		case errdefs.IsNotFound(err), errdefs.IsConflict(err): // removed, or about to be
+			t.removed()
 			return nil
 		case errdefs.IsNotImplemented(err):
+			t.unread = false
 			return errUnfit{"Docker cannot read its log: " + err.Error()}
 		case errors.Is(err, errFull):
 			t.pipe.log.Debug("not reading on before there is room", "container", t.name)
@@ -99,8 +103,20 @@ func (t *tail) stream(ctx context.Context, docker *client.Client) error {
 		return err
 	}
 	defer log.Close()
-	return t.consume(ctx, log, seen)
+	err = t.consume(ctx, log, seen)
+	t.unread = err != nil
+	return err
 }
+
+// removed tells that something was lost with the container. Whether it was on the right
+// network is not known of one that was removed at once.
+func (t *tail) removed() {
+	if t.unread && (t.wanted || t.pipe.networks == nil) {
+		t.pipe.log.Warn("a container was removed before its log was read to the end; what was left is lost", "container", t.name, "id", t.shortID())
+	}
+}
+
+func (t *tail) shortID() string { return t.id[:min(len(t.id), 12)] }
 
 // consume reads a log to its end, but for what was read before.
 func (t *tail) consume(ctx context.Context, log io.Reader, seen *replay) error {

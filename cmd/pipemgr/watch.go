@@ -111,7 +111,7 @@ func (w *watch) connection(ctx context.Context) error {
 	there := map[string]bool{}
 	for _, c := range list.Items {
 		there[c.ID] = true
-		w.follow(ctx, &tails, docker, c.ID, c.Labels, w.epoch)
+		w.follow(ctx, &tails, docker, c.ID, "", c.Labels, w.epoch)
 	}
 	w.keepOnly(there)
 	w.status.setDocker(nil)
@@ -176,7 +176,7 @@ func (w *watch) synchronize(docker time.Time) int64 {
 func (w *watch) event(ctx context.Context, tails *sync.WaitGroup, docker *client.Client, e events.Message) {
 	switch {
 	case e.Type == events.ContainerEventType && e.Action == events.ActionStart:
-		w.follow(ctx, tails, docker, e.Actor.ID, e.Actor.Attributes, w.epoch)
+		w.follow(ctx, tails, docker, e.Actor.ID, e.Actor.Attributes["name"], e.Actor.Attributes, w.epoch)
 	case e.Type == events.ContainerEventType && e.Action == events.ActionDestroy:
 		w.forget(e.Actor.ID)
 	case e.Type == events.NetworkEventType && e.Action == events.ActionConnect:
@@ -184,7 +184,7 @@ func (w *watch) event(ctx context.Context, tails *sync.WaitGroup, docker *client
 		// are not said here; the tail reads them.
 		labels := map[string]string{labelEnable: "true"}
 		if slices.Contains(w.pipe.networks, e.Actor.Attributes["name"]) {
-			w.follow(ctx, tails, docker, e.Actor.Attributes["container"], labels, e.TimeNano)
+			w.follow(ctx, tails, docker, e.Actor.Attributes["container"], "", labels, e.TimeNano)
 		}
 	case e.Type == events.NetworkEventType && e.Action == events.ActionDisconnect:
 		w.lookAgain(e.Actor.Attributes["container"])
