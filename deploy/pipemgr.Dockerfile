@@ -1,6 +1,9 @@
 # docker build -t pipemgr -f deploy/pipemgr.Dockerfile .
 # docker run -v /var/run/docker.sock:/var/run/docker.sock:ro -v $HOME/.ssh/id_ed25519:/key:ro \
 #   -v pipemgr:/state pipemgr --relay relay.example.com:2222
+#
+# Another address for /health comes as -e PIPEMGR_HEALTH=:8081, for the health check
+# reads that as well.
 
 FROM golang:1.26 AS build
 WORKDIR /src

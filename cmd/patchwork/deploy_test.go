@@ -67,12 +67,19 @@ func TestUnitStopsLaterThanTheRelayDrains(t *testing.T) {
 	if stop < c.drainTimeout+5*time.Second {
 		t.Errorf("TimeoutStopSec is %v, too short for a drain timeout of %v and the farewells", stop, c.drainTimeout)
 	}
-	found = regexp.MustCompile(`stop_grace_period: *(\S+)`).FindStringSubmatch(deployFile(t, "compose.yaml"))
-	if found == nil {
-		t.Fatal("the compose file has no stop_grace_period")
-	}
-	if stop, err := cmdline.Duration(found[1]); err != nil || stop < c.drainTimeout+5*time.Second {
-		t.Errorf("stop_grace_period is %v (%v), too short for a drain timeout of %v", stop, err, c.drainTimeout)
+	for name, setting := range map[string]*regexp.Regexp{
+		"Dockerfile":           regexp.MustCompile(`--stop-timeout (\S+)`),
+		"compose.yaml":         regexp.MustCompile(`(?s)\n  patchwork:.*stop_grace_period: *(\S+)`),
+		"pipemgr.compose.yaml": regexp.MustCompile(`(?s)\n  patchwork:.*stop_grace_period: *(\S+)`),
+	} {
+		found := setting.FindStringSubmatch(deployFile(t, name))
+		if found == nil {
+			t.Errorf("%s does not say when the relay is killed", name)
+			continue
+		}
+		if stop, err := cmdline.Duration(found[1]); err != nil || stop < c.drainTimeout+5*time.Second {
+			t.Errorf("%s: it is killed after %v (%v), too short for a drain timeout of %v", name, stop, err, c.drainTimeout)
+		}
 	}
 }
 
