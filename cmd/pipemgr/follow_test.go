@@ -185,6 +185,40 @@ func TestUnfitContainersAreSaidOnceAndNotFollowed(t *testing.T) {
 	wantMatches(t, log, "container=off", 0)
 }
 
+// A proxy before Docker that allows only some calls, as people have them, is told of
+// once, and /health says that it does not work.
+func TestWhatADockerProxyRefusesIsToldOnce(t *testing.T) {
+	e, r := dockerEngine(t), startRelay(t)
+	quiet := e.run(t, "quiet", "/bin/busybox echo quiet; /bin/busybox sleep 1000", options{})
+	quiet.logs("quiet")
+	for _, test := range []struct {
+		path, told string
+		well       bool
+	}{
+		{"/events", `msg="not connected any more, trying again" to=Docker error=".*nobody may look here"`, false},
+		{"/logs", `msg="a log cannot be read at the moment, trying again" container=quiet error=".*nobody may look here"`, true},
+	} {
+		t.Run(test.path, func(t *testing.T) {
+			p := newDockerProxy(t, e.socket, test.path)
+			m := launch(t, p.socket, r)
+			must(t, await("it is asked again", func() error {
+				if n := p.refused.Load(); n < 5 {
+					return fmt.Errorf("%d times", n)
+				}
+				return nil
+			}))
+			h, _ := m.ask()
+			if connected := h.Docker == "connected"; connected != test.well || test.well && (h.Unfit != 1 || h.Following != 0) {
+				t.Errorf("%+v", h)
+			}
+			m.stop()
+			log := strings.Join(m.got(), "\n")
+			wantMatches(t, log, test.told, 1)
+			wantMatches(t, log, "level=WARN", 1)
+		})
+	}
+}
+
 func TestOnlyContainersOnANetworkWhereThatIsAskedFor(t *testing.T) {
 	e, r := dockerEngine(t), startRelay(t)
 	sub := r.subscribe()

@@ -1,8 +1,16 @@
 package main
 
 import (
+	"context"
+	"io"
+	"log"
 	"net"
+	"net/http"
+	"net/http/httputil"
+	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -134,4 +142,37 @@ func (w *wire) resume() {
 	default:
 		close(w.stopped)
 	}
+}
+
+// A dockerProxy passes on all requests but those with a path that ends as told.
+type dockerProxy struct {
+	socket  string
+	refused atomic.Int32
+}
+
+func newDockerProxy(t *testing.T, to, refuse string) *dockerProxy {
+	t.Helper()
+	p := &dockerProxy{socket: filepath.Join(t.TempDir(), "s")}
+	l, err := net.Listen("unix", p.socket)
+	must(t, err)
+	pass := &httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "docker" },
+		FlushInterval: -1,
+		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", to)
+		}},
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
+	server := &http.Server{ReadHeaderTimeout: longest, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, refuse) {
+			p.refused.Add(1)
+			http.Error(w, "nobody may look here", http.StatusForbidden)
+			return
+		}
+		pass.ServeHTTP(w, r)
+	})}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(l) })
+	t.Cleanup(func() { server.Close(); serving.Wait() })
+	return p
 }

@@ -132,7 +132,7 @@ func (w *watch) counts() (c watchCount) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, t := range w.tails {
-		if t.unfit {
+		if t.unfit || t.following && t.isStuck() {
 			c.Unfit++
 		} else if t.following {
 			c.Following++

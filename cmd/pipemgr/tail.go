@@ -26,13 +26,13 @@ type tail struct {
 	filter  *regexp.Regexp
 	read    cursor // read, and put into the queue
 	partial [streams]partial
-	said    bool // that the log cannot be read at the moment
 	unread  bool // it was not read to its end, as far as is known
 	wanted  bool // as far as was seen last
 
 	mu      sync.Mutex // guards what follows
 	done    cursor     // read, and confirmed by the relay
 	pending int        // entries read that are not confirmed
+	stuck   bool       // the log cannot be read at the moment, which was said
 
 	seat // of the watch
 }
@@ -73,9 +73,8 @@ func (t *tail) follow(ctx context.Context, docker *client.Client) error {
 				return err
 			}
 		case err != nil:
-			if !t.said {
+			if !t.setStuck(true) {
 				t.pipe.log.Warn("a log cannot be read at the moment, trying again", "container", t.name, "error", oneLine(err))
-				t.said = true
 			}
 			if err := wait.wait(ctx); err != nil {
 				return err
@@ -83,13 +82,27 @@ func (t *tail) follow(ctx context.Context, docker *client.Client) error {
 		case !running: // when the log was opened: it has been read to its end
 			return nil
 		default: // it stopped, and may run again already
-			t.said = false
+			t.setStuck(false)
 			wait.worked(time.Since(begun))
 			if err := wait.wait(ctx); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// setStuck notes whether the log can be read, and returns what was noted before.
+func (t *tail) setStuck(stuck bool) (was bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	was, t.stuck = t.stuck, stuck
+	return was
+}
+
+func (t *tail) isStuck() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.stuck
 }
 
 // stream opens the log where it was left and reads until it ends, which it does
@@ -103,6 +116,7 @@ func (t *tail) stream(ctx context.Context, docker *client.Client) error {
 		return err
 	}
 	defer log.Close()
+	defer time.AfterFunc(probation, func() { t.setStuck(false) }).Stop()
 	err = t.consume(ctx, log, seen)
 	t.unread = err != nil
 	return err

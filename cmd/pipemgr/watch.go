@@ -35,6 +35,7 @@ type watch struct {
 	epoch  int64         // where logs that have no cursor begin
 	offset time.Duration // of Docker's clock to that of this machine
 
+	brief   bool // of run: the last connection did not last for a probation
 	unsaved bool // of keep, then of run: the state cannot be written, which was said
 }
 
@@ -114,7 +115,15 @@ func (w *watch) connection(ctx context.Context) error {
 		w.follow(ctx, &tails, docker, c.ID, "", c.Labels, w.epoch)
 	}
 	w.keepOnly(there)
-	w.status.setDocker(nil)
+	// After a connection that ended at once, as where a proxy refuses the events, it
+	// is believed later, or each try would be told as a success and a failure.
+	begun := time.Now()
+	stands := time.NewTimer(0)
+	if w.brief {
+		stands.Reset(probation)
+	}
+	defer stands.Stop()
+	defer func() { w.brief = time.Since(begun) < probation }()
 
 	silent := time.NewTicker(pingEvery)
 	defer silent.Stop()
@@ -124,6 +133,8 @@ func (w *watch) connection(ctx context.Context) error {
 			w.event(ctx, &tails, docker, e)
 		case err := <-happened.Err:
 			return fmt.Errorf("the event stream has ended: %w", err)
+		case <-stands.C:
+			w.status.setDocker(nil)
 		case <-silent.C:
 			if err := ping(ctx, docker, client.PingOptions{}); err != nil {
 				return err
