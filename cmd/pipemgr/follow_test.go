@@ -149,6 +149,20 @@ func TestTerminalsStderrAndLongLines(t *testing.T) {
 	}
 }
 
+// What is no text goes through as it is, and what has no end for a long time in parts.
+func TestBytesThatAreNoTextAndALineOfAMegabyte(t *testing.T) {
+	e, r := dockerEngine(t), startRelay(t)
+	sub := r.subscribe()
+	m := pipemgr(t, e.socket, r)
+	e.run(t, "raw", `/bin/busybox printf 'raw \377\000\001\033[31m\n'`, options{driver: "local"}).wait() // json-file makes text of it
+	e.run(t, "megabyte", `/bin/busybox awk 'BEGIN { for (i = 0; i < 65536; i++) printf "0123456789abcdef"; print "" }'`, options{}).wait()
+	got := sub.until("all is there", func(lines []string) bool { return len(lines) >= 5 })
+	m.stop()
+	slices.Sort(got)
+	part := strings.Repeat("0123456789abcdef", maxLine/16)
+	compare(t, got, []string{part, part, part, part, "raw \xff\x00\x01\x1b[31m"})
+}
+
 // What a container cannot be followed for is said once, restart or not, and harms no
 // other.
 func TestUnfitContainersAreSaidOnceAndNotFollowed(t *testing.T) {
