@@ -93,20 +93,43 @@ func TestBenchFindsLostAndDoubledMessages(t *testing.T) {
 	}
 }
 
-// hub broadcasts to whoever asks; an answer is one message, or goes on.
+// hub broadcasts to whoever asks; an answer is one message, or goes on. It takes a
+// message when as many listen as are to have it: bench cannot know when an asking has
+// come to a relay.
 type hub struct {
 	oneShot bool
 	forget  int // which message it keeps from one of its listeners; 0 is none
+	want    int
 
-	mu   sync.Mutex
-	ears map[chan []byte]bool
+	mu    sync.Mutex
+	ears  map[chan []byte]bool
+	asked chan struct{} // closed when one more listens
+}
+
+// await returns with h locked and all listening, or without when ctx ends.
+func (h *hub) await(ctx context.Context) bool {
+	for {
+		h.mu.Lock()
+		if len(h.ears) >= h.want {
+			return true
+		}
+		asked := h.asked
+		h.mu.Unlock()
+		select {
+		case <-asked:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		m, _ := io.ReadAll(r.Body)
 		n, _ := strconv.Atoi(string(benchNumber.FindSubmatch(m)[1]))
-		h.mu.Lock()
+		if !h.await(r.Context()) {
+			return
+		}
 		defer h.mu.Unlock()
 		skip := h.forget > 0 && n == h.forget
 		for ear := range h.ears {
@@ -124,6 +147,8 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ear := make(chan []byte, 1000)
 	h.mu.Lock()
 	h.ears[ear] = true
+	close(h.asked)
+	h.asked = make(chan struct{})
 	h.mu.Unlock()
 	defer func() {
 		h.mu.Lock()
@@ -149,7 +174,7 @@ func TestBenchMeasuresBroadcastsOfBothSorts(t *testing.T) {
 	for _, oneShot := range []bool{false, true} {
 		for _, forget := range []int{0, 7} {
 			t.Run(fmt.Sprintf("one message an answer %v, forgets %d", oneShot, forget), func(t *testing.T) {
-				s := httptest.NewServer(&hub{oneShot: oneShot, forget: forget, ears: map[chan []byte]bool{}})
+				s := httptest.NewServer(&hub{oneShot: oneShot, forget: forget, want: 3, ears: map[chan []byte]bool{}, asked: make(chan struct{})})
 				defer s.Close()
 				r, code, talk := benchJSON(t, t.Context(), "--mode", "pubsub", "--send", s.URL, "--receive", s.URL,
 					"--messages", "30", "--subscribers", "3", "--timeout", "1s")

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // confirmation finds out what a sender's 200 says, and whether it is said: a receiver
@@ -30,21 +31,43 @@ func (e *exam) confirmation(ctx context.Context) []Finding {
 	defer stop()
 	again := make(chan reply, 1)
 	go func() { again <- e.get(next, getting(path)) }()
+	var got *reply
 	select {
-	case got := <-again:
-		answer := <-sent
-		if !got.ok() || !answer.ok() {
-			who, what := trouble(answer, got)
-			return []Finding{warning(check, "it could not be seen what a sender's 200 says", "after a receiver died %s got %s", who, what)}
-		}
-		return []Finding{good(check, "a sender's 200 says that the receiver has it all")}
+	case second := <-again:
+		got = &second
 	case answer := <-sent:
+		if !answer.ok() {
+			stop()
+			<-again
+			return []Finding{good(check, "a receiver that dies in the last moment costs its sender a %s", answer)}
+		}
+		sent <- answer
+		got = within(again, secondReceiver)
+	}
+	if got == nil {
 		stop()
 		<-again
-		if answer.ok() {
-			return []Finding{good(check, "a sender's 200 says that the proxy has it all: a receiver that dies in the last moment is not noticed")}
-		}
-		return []Finding{good(check, "a receiver that dies in the last moment costs its sender a %s", answer)}
+		return []Finding{good(check, "a sender's 200 says that the proxy has it all: a receiver that dies in the last moment is not noticed")}
+	}
+	answer := <-sent
+	if !got.ok() || !answer.ok() {
+		who, what := trouble(answer, *got)
+		return []Finding{warning(check, "it could not be seen what a sender's 200 says", "after a receiver died %s got %s", who, what)}
+	}
+	return []Finding{good(check, "a sender's 200 says that the receiver has it all")}
+}
+
+// secondReceiver is how long after a sender's 200 the receiver that made it may take to
+// know that it has the message.
+const secondReceiver = time.Second
+
+// within is what comes in that time, nil if nothing does.
+func within(replies <-chan reply, d time.Duration) *reply {
+	select {
+	case r := <-replies:
+		return &r
+	case <-time.After(d):
+		return nil
 	}
 }
 
