@@ -27,6 +27,11 @@ func errorf(status int, format string, args ...any) error {
 	return &httpError{status: status, line: fmt.Sprintf(format, args...)}
 }
 
+// A pageError is an error on a path where people look for pages.
+type pageError struct{ error }
+
+func (e pageError) Unwrap() error { return e.error }
+
 // errClientGone is the cause of a wait that ended because its client did.
 var errClientGone = errors.New("the client is gone")
 
@@ -109,16 +114,30 @@ func (s *Server) fail(w *response, r *http.Request, err error) {
 	unread := r.ContentLength != 0 && !w.ended && r.ProtoMajor == 1
 	w.interim.Unlock()
 	if !unread {
-		s.plain(w, code, line)
+		s.tell(w, r, code, line, err)
 		return
 	}
 	// net/http would read more of the body first, for as long as that takes.
 	rc := http.NewResponseController(w.ResponseWriter)
 	rc.EnableFullDuplex() //nolint:errcheck // HTTP/1 can
 	h.Set("Connection", "close")
-	s.plain(w, code, line)
+	s.tell(w, r, code, line, err)
 	rc.Flush() //nolint:errcheck // the client may be gone; there is nobody to tell
 	drain(connOf(r), r)
+}
+
+// tell answers with the line of an error: in the frame of the pages when it is a
+// pageError and the client asks for HTML, as browsers do where people go, and else as
+// plain text.
+func (s *Server) tell(w *response, r *http.Request, code int, line string, err error) {
+	var page pageError
+	if errors.As(err, &page) {
+		w.Header().Set("Vary", "Accept")
+		if accepts(r, "text/html") && s.framed(w, r, code, line) {
+			return
+		}
+	}
+	s.plain(w, code, line)
 }
 
 // linger is how long a client that still sends when it is answered has to hear

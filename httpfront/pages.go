@@ -32,7 +32,7 @@ func (s *Server) home(w *response, r *http.Request) error {
 		return page(web.Home)(s, w, r)
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return notAllowed("GET, HEAD; channels are at /p/NAME")
+		return pageError{notAllowed("GET, HEAD; channels are at /p/NAME")}
 	}
 	text, err := web.Help(s.facts(r))
 	if err != nil {
@@ -56,17 +56,34 @@ func (s *Server) manual(w *response, r *http.Request, rest string) error {
 		return err
 	}
 	if !ok {
-		return errorf(http.StatusNotFound, "there is no such page in the manual; /docs lists them")
+		return pageError{errorf(http.StatusNotFound, "there is no such page in the manual; /docs lists them")}
 	}
 	return s.servePage(w, r, f, html, policy)
 }
 
-// servePage answers with a page that nobody may frame, keep, or take the address
-// of from.
+// servePage answers with a page.
 func (s *Server) servePage(w *response, r *http.Request, f web.Facts, html []byte, policy string) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return notAllowed("GET, HEAD")
+		return pageError{notAllowed("GET, HEAD")}
 	}
+	return s.writePage(w, http.StatusOK, f, html, policy)
+}
+
+// framed answers with the page that says why there is none. It returns false, and
+// has written nothing, when that page cannot be made either.
+func (s *Server) framed(w *response, r *http.Request, code int, line string) bool {
+	f := s.facts(r)
+	html, policy, err := web.Failure(code, line, f)
+	if err != nil {
+		s.log.Error("page failed", "error", err)
+		return false
+	}
+	s.writePage(w, code, f, html, policy) //nolint:errcheck // the client may be gone; there is nobody to tell
+	return true
+}
+
+// writePage writes a page that nobody may frame, keep, or take the address of from.
+func (s *Server) writePage(w *response, code int, f web.Facts, html []byte, policy string) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(html)))
@@ -81,6 +98,7 @@ func (s *Server) servePage(w *response, r *http.Request, f web.Facts, html []byt
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
 	h.Set("Cache-Control", "no-store") // it has a nonce, and names the host it was asked by
 	w.extend(s.cfg.WriteTimeout)
+	w.WriteHeader(code)
 	_, err := w.Write(html)
 	return err
 }
@@ -94,11 +112,11 @@ func asset(name string) func(*Server, *response, *http.Request) error {
 // still the same.
 func (s *Server) assets(w *response, r *http.Request, name string) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return notAllowed("GET, HEAD")
+		return pageError{notAllowed("GET, HEAD")}
 	}
 	a, ok := web.Find(name)
 	if !ok {
-		return errorf(http.StatusNotFound, "there is no such file")
+		return pageError{errorf(http.StatusNotFound, "there is no such file")}
 	}
 	h := w.Header()
 	h.Set("Content-Type", a.Type)

@@ -119,6 +119,39 @@ func TestPagesAreServedSoThatNothingElseRunsInThem(t *testing.T) {
 	wantLine(t, r.get("/terminal/x"), 404, "nothing at this path")
 }
 
+// TestErrorsWhereThePagesAreLookLikeThem asks as browsers do and as curl does, on
+// paths of the pages and on those of channels, whose answers scripts read.
+func TestErrorsWhereThePagesAreLookLikeThem(t *testing.T) {
+	r := start(t)
+	for path, line := range map[string]string{
+		"/docs/nothing": "There is no such page in the manual; /docs lists them.", "/terminal/x": "There is nothing at this path; channels are at /p/NAME.",
+		"/%3Cscript%3E": "There is nothing at this path; channels are at /p/NAME.", "/assets/nothing.js": "There is no such file.",
+	} {
+		a := r.get(path, "Accept", asksHTML)
+		if a.code != 404 || a.header.Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(a.body, "<h1>Not found</h1>") || !strings.Contains(a.body, line) {
+			t.Errorf("%s: %d %v\n%s", path, a.code, a.header, a.body)
+		}
+		if policy := a.header.Get("Content-Security-Policy"); !strings.Contains(policy, "script-src 'nonce-") || a.header.Get("X-Frame-Options") != "DENY" || a.header.Get("Vary") != "Accept" {
+			t.Errorf("%s is served with %v", path, a.header)
+		}
+		if strings.Contains(a.body, "<script") {
+			t.Errorf("%s: the page has a script", path)
+		}
+		plain := r.get(path, "Accept", "*/*")
+		wantLine(t, plain, 404, strings.TrimSuffix(line, ".")[1:])
+		if plain.header.Get("Vary") != "Accept" {
+			t.Errorf("%s: a cache would give curl's answer to browsers", path)
+		}
+	}
+	a := r.post("/terminal", "x", "Accept", asksHTML)
+	if a.code != 405 || a.header.Get("Allow") != "GET, HEAD" || !strings.Contains(a.body, "<h1>That did not work</h1>") {
+		t.Errorf("%d %v\n%s", a.code, a.header, a.body)
+	}
+	wantLine(t, r.get("/p/../x", "Accept", asksHTML), 400, "")
+	wantLine(t, r.get("/u/nobody/x", "Accept", asksHTML), 401, "")
+	wantLine(t, r.get("/rss/none", "Accept", asksHTML), 404, "")
+}
+
 func TestAssetsAreKeptAndCompressed(t *testing.T) {
 	r := start(t)
 	a := r.get("/assets/site.css", "Accept-Encoding", "gzip;q=0")

@@ -105,7 +105,7 @@ func (s *Server) route(w *response, r *http.Request) error {
 		if ok, err := s.exposed(w, r); ok || err != nil {
 			return err
 		}
-		return errorf(http.StatusNotFound, "there is nothing at this path; channels are at /p/NAME")
+		return pageError{errorf(http.StatusNotFound, "there is nothing at this path; channels are at /p/NAME")}
 	}
 	if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 		return s.preflight(w)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,8 +70,13 @@ func pagesAreAccessible(t *testing.T, b *chromium) {
 	r, _ := pageRelay(t)
 	_, port, _ := strings.Cut(r.http, ":")
 	site := "http://" + farName + ":" + port
-	for path, ready := range everyPage {
+	look := maps.Clone(everyPage)
+	look["/docs/none"] = "document.getElementById('failure')"
+	for path, ready := range look {
 		p := b.open(t, site+path)
+		if path == "/docs/none" {
+			p.may("status of 404")
+		}
 		for _, width := range []int64{360, 1280} {
 			for _, scheme := range []string{"light", "dark"} {
 				p.do(view(width, scheme), chromedp.Navigate(site+path))

@@ -22,14 +22,27 @@ import (
 type document struct {
 	Name  string // of its file, without .md
 	Title string
+	For   string // what it is for, in a line
 	HTML  template.HTML
 
 	source string
 }
 
-// reading is the order in which people want to read; pages that it does not name
-// come last.
-var reading = []string{"http", "ssh", "cli", "files", "web", "users", "tunnels", "doctor"}
+// reading is the order in which people want to read, and what each page is for.
+// Pages that it does not name come last.
+var reading = []struct{ name, purpose string }{
+	{"http", "Every URL: queues, broadcasts, requests and answers, webhooks, streams"},
+	{"ssh", "Every SSH command, private topics and who else may use them"},
+	{"cli", "The patchwork client, for scripts and for hands"},
+	{"files", "Send a file to somebody, checked, encrypted, and resumed when it breaks"},
+	{"web", "What the pages of this relay do, and what they need of a proxy"},
+	{"users", "Who may do what: tokens, keys and rules"},
+	{"tunnels", "Reach machines behind a firewall, show a local web server to the world"},
+	{"doctor", "Find what a proxy breaks, and get the configuration that mends it"},
+	{"pipemgr", "Send the logs of Docker containers to a relay"},
+	{"performance", "What was measured, and how"},
+	{"decisions", "Why things are as they are"},
+}
 
 // documents are the manual's pages in the order of reading.
 var documents = sync.OnceValue(func() []*document {
@@ -44,19 +57,25 @@ var documents = sync.OnceValue(func() []*document {
 			panic(err) // the files are in the binary
 		}
 		first, _, _ := strings.Cut(string(source), "\n")
-		all = append(all, &document{
-			Name: strings.TrimSuffix(name, ".md"), Title: strings.TrimPrefix(first, "# "), source: string(source),
-		})
-	}
-	place := func(d *document) int {
-		if i := slices.Index(reading, d.Name); i >= 0 {
-			return i
+		d := &document{Name: strings.TrimSuffix(name, ".md"), Title: strings.TrimPrefix(first, "# "), source: string(source)}
+		if i := place(d); i < len(reading) {
+			d.For = reading[i].purpose
 		}
-		return len(reading)
+		all = append(all, d)
 	}
 	slices.SortStableFunc(all, func(a, b *document) int { return place(a) - place(b) })
 	return all
 })
+
+// place is where a page stands in the order of reading.
+func place(d *document) int {
+	for i, r := range reading {
+		if r.name == d.Name {
+			return i
+		}
+	}
+	return len(reading)
+}
 
 // Manual makes the page of the manual with this name, or for "" the list of all;
 // ok is false when there is none. Commands lead to the relay that shows them.

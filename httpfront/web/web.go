@@ -6,8 +6,11 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"net/http"
 	"strings"
 	texttemplate "text/template"
+	"unicode"
+	"unicode/utf8"
 )
 
 //go:embed templates
@@ -57,10 +60,12 @@ const (
 	Inspect  Page = "inspect"
 	Drop     Page = "drop"
 	Docs     Page = "docs"
+	failure  Page = "failure"
 )
 
 var titles = map[Page]string{
 	Home: "A relay for scripts", Terminal: "Terminal", Inspect: "Inspect", Drop: "Drop", Docs: "Manual",
+	failure: "That did not work",
 }
 
 // view is what templates see.
@@ -71,6 +76,8 @@ type view struct {
 	Nonce string
 	Doc   *document // of the manual
 	Docs  []*document
+	Code  int // of a failure
+	Line  string
 }
 
 var pages = func() map[Page]*template.Template {
@@ -86,6 +93,22 @@ var help = texttemplate.Must(texttemplate.ParseFS(files, "templates/help.txt"))
 // Render makes a page, and the policy it is to be served with.
 func Render(p Page, f Facts) (html []byte, policy string, err error) {
 	return render(view{Facts: f, Page: p, Title: titles[p]})
+}
+
+// Failure makes the page that says in one line why there is no other, and the policy
+// it is to be served with.
+func Failure(code int, line string, f Facts) (html []byte, policy string, err error) {
+	v := view{Facts: f, Page: failure, Title: titles[failure], Code: code, Line: sentence(line)}
+	if code == http.StatusNotFound {
+		v.Title = "Not found"
+	}
+	return render(v)
+}
+
+// sentence writes one of the relay's plain lines as people write in prose.
+func sentence(line string) string {
+	r, n := utf8.DecodeRuneInString(line)
+	return string(unicode.ToUpper(r)) + line[n:] + "."
 }
 
 func render(v view) (html []byte, policy string, err error) {

@@ -92,6 +92,9 @@ func TestPagesLoadOnlyWhatThereIs(t *testing.T) {
 func TestEveryPageOfTheManualIsShown(t *testing.T) {
 	links := regexp.MustCompile(`href="(/docs/([^"#]*)|[^"]*\.md)(#[^"]*)?"`)
 	for _, d := range documents() {
+		if d.For == "" {
+			t.Errorf("the list of all pages does not say what %s is for", d.Name)
+		}
 		html, _, ok, err := Manual(d.Name, Facts{Base: "https://relay.example", Host: "relay.example", SSH: SSH{22, "SHA256:x"}})
 		if err != nil || !ok {
 			t.Fatalf("%s: %v, %v", d.Name, ok, err)
