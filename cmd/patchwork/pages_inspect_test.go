@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -86,16 +88,113 @@ func aHookIsInspected(t *testing.T, b *chromium) {
 		t.Errorf("copied\n%s\nwant\n%s", got, want)
 	}
 
+	p.forgets(r, secret)
+}
+
+// forgets holds a page, and the relay, to keeping a secret nowhere but in its field,
+// which is empty when the page is loaded anew.
+func (p *tab) forgets(r *relay, secret string) {
+	p.t.Helper()
+	history, err := chromedp.Run(p.ctx, chromedp.NavigationEntries())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	entries, err := json.Marshal(history.Entries)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	seen := map[string]string{"history": string(entries), "relay's log": r.logged()}
 	for where, text := range map[string]string{
-		"address": "location.href", "storage": "JSON.stringify([localStorage, sessionStorage, document.cookie])", "markup": "document.documentElement.outerHTML",
+		"address": "location.href", "markup": "document.documentElement.outerHTML", "history's state": "JSON.stringify(history.state)",
+		"storage":           "JSON.stringify([localStorage, sessionStorage, document.cookie])",
+		"names of requests": "JSON.stringify(performance.getEntries().map((e) => e.name))",
 	} {
-		if strings.Contains(js[string](p, text), secret) {
-			t.Errorf("the secret is in the %s", where)
+		seen[where] = js[string](p, text)
+	}
+	for where, text := range seen {
+		if strings.Contains(text, secret) {
+			p.t.Errorf("the secret is in the %s: %s", where, text)
 		}
 	}
-	if strings.Contains(r.logged(), secret) {
-		t.Error("the secret is in the relay's log")
+	if kept := js[int](p, "Promise.all([indexedDB.databases(), caches.keys(), navigator.serviceWorker.getRegistrations()]).then((all) => all.flat().length)"); kept != 0 {
+		p.t.Errorf("the page keeps %d databases, caches and workers", kept)
 	}
+	p.do(chromedp.Reload())
+	p.until(everyPage["/inspect"])
+	if got := js[string](p, "document.getElementById('secret').value"); got != "" {
+		p.t.Errorf("after a reload the field has %q", got)
+	}
+}
+
+// aUsersChannelIsInspected watches a channel that takes a token, which stays in the
+// page's memory.
+func aUsersChannelIsInspected(t *testing.T, b *chromium) {
+	const rules = `tokens:
+  token-to-send: {POST: ["/builds/*"]}
+  token-to-read: {GET: ["/builds/*"]}
+`
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "alice"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "alice", "config.yaml"), []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, _ := pageRelay(t, "--acl-dir", dir)
+	p := b.open(t, "http://"+r.http+"/inspect")
+	p.fill("channel", "u/alice/builds/web")
+	for token, refusal := range map[string]string{"": "token", "nobodys": "token not found", "token-to-send": "no right to do that"} {
+		p.fill("secret", token)
+		p.click("#go")
+		p.until("document.getElementById('state').dataset.state === 'refused'")
+		p.shows("state", refusal)
+		p.until("document.activeElement.id === 'secret'")
+	}
+	p.notes("status of 40[13]")
+	p.fill("secret", "token-to-read\r")
+	p.shows("state", "Watching.")
+	if at := js[string](p, "location.href"); at != "http://"+r.http+"/inspect/u/alice/builds/web" {
+		t.Errorf("the address is %s", at)
+	}
+	r.send(t, "POST", "/u/alice/builds/web", `{"build":7}`, "Authorization", "Bearer token-to-send", "Content-Type", "application/json")
+	p.shows("messages", `"build": 7`)
+	p.shows("messages", "POST /u/alice/builds/web")
+	for _, token := range []string{"token-to-send", "token-to-read"} {
+		if strings.Contains(js[string](p, "document.getElementById('messages').textContent"), token) {
+			t.Errorf("%s is shown", token)
+		}
+	}
+	p.forgets(r, "token-to-read")
+}
+
+// marksThatPileUpAreThinned sends letters with thousands of marks on them to the pages
+// that show text. They are drawn over what stands above, and cost more than they look.
+func marksThatPileUpAreThinned(t *testing.T, b *chromium) {
+	r, _ := pageRelay(t)
+	const most = `Math.max(...[...document.body.textContent.matchAll(/\p{M}+/gu)].map((m) => m[0].length))`
+	pile := strings.Repeat("\u0301\u0348", 5_000)
+	look := b.open(t, "http://"+r.http+"/inspect/p/zalgo")
+	look.click("#go")
+	look.shows("state", "Watching.")
+	home := b.open(t, "http://"+r.http+"/")
+	home.fill("channel", "p/zalgo")
+	home.click("#follow")
+	home.shows("log", "Connected.")
+	r.send(t, "POST", "/p/zalgo?pubsub", "Z"+pile+"algo",
+		"Patch-H-Pile", "x"+pile[:4_000]+"after", "Content-Type", "text/plain; charset=utf-8")
+	r.send(t, "POST", "/p/zalgo?pubsub", `{"piled":"`+strings.Repeat("a\u0301\u0302\u0303\u0304\u0305\u0306\u0307\u0308\u0309", 2_000)+`"}`, "Content-Type", "application/json")
+	r.send(t, "POST", "/p/zalgo?pubsub", "ต้นฉบับที่ดี é", "Content-Type", "text/plain; charset=utf-8")
+	for p, id := range map[*tab]string{look: "messages", home: "log"} {
+		p.shows(id, "ต้นฉบับที่ดี é")
+		if n := js[int](p, most); n != 8 {
+			t.Errorf("%s shows %d marks on one letter", id, n)
+		}
+	}
+	look.shows("messages", "algo")
+	look.shows("messages", "after")
+	look.shows("messages", "Marks that pile up on one letter are not all shown")
+	look.picture("inspect-zalgo")
+	home.picture("home-zalgo")
 }
 
 // aWebhookIsMadeAndWatched makes one in the page and uses the command it shows.

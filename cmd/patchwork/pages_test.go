@@ -38,9 +38,11 @@ func TestPages(t *testing.T) {
 		"a flood leaves the terminal usable":   aFloodLeavesTheTerminalUsable,
 		"few bytes do not freeze the terminal": fewBytesDoNotFreezeTheTerminal,
 
-		"a hook is inspected":           aHookIsInspected,
-		"a webhook is made and watched": aWebhookIsMadeAndWatched,
-		"a flood leaves inspect usable": aFloodLeavesInspectUsable,
+		"a hook is inspected":            aHookIsInspected,
+		"a webhook is made and watched":  aWebhookIsMadeAndWatched,
+		"a flood leaves inspect usable":  aFloodLeavesInspectUsable,
+		"a user's channel is inspected":  aUsersChannelIsInspected,
+		"marks that pile up are thinned": marksThatPileUpAreThinned,
 
 		"a dropped file is downloaded":   aDroppedFileIsDownloaded,
 		"what passes is an age file":     whatPassesIsAnAgeFile,

@@ -2,6 +2,7 @@
 // ones the beginning.
 
 import { el, size } from "./dom.js";
+import { thinned } from "./thin.js";
 
 const textShown = 16 << 10; // bytes
 const hexShown = 2 << 10; // bytes
@@ -30,8 +31,10 @@ export function shownBody(chunks, kept, length) {
   if (text === null) return [box("hex", hex(begin.subarray(0, hexShown))), ...left(Math.min(hexShown, begin.length), kept, length)];
   const pretty = begin.length === length ? json(text) : null;
   const all = pretty ?? text;
-  if (all.length <= textShown) return [box("text", all), ...left(kept, kept, length)];
-  return [box("text", all.slice(0, textShown)), ...left(Math.min(textShown, length), kept, length)];
+  const begun = all.slice(0, textShown);
+  const thin = thinned(begun);
+  const piled = thin === begun ? [] : [el("p", { className: "hint" }, "Marks that pile up on one letter are not all shown; a saved body has them.")];
+  return [box("text", thin), ...piled, ...left(all.length <= textShown ? kept : Math.min(textShown, length), kept, length)];
 }
 
 function box(kind, text) {

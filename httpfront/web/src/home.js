@@ -4,6 +4,7 @@ import { $, copyable, el, random, size } from "./dom.js";
 import { channelOf, pathOf, quoted } from "./channel.js";
 import { Link, open, refused } from "./link.js";
 import { refusal } from "./refusal.js";
+import { thinned } from "./thin.js";
 
 const shown = 100; // entries of the log
 const shownText = 2_000; // characters of a message in it
@@ -184,7 +185,7 @@ function say(kind, about, text) {
     entry.dataset.kind = kind.replace(" ", "-");
     label.textContent = kind;
     more.textContent = about;
-    if (text !== undefined) body.textContent = text.length > shownText ? text.slice(0, shownText) + "…" : text;
+    if (text !== undefined) body.textContent = thinned(text.slice(0, shownText)) + (text.length > shownText ? "…" : "");
     body.hidden = body.textContent === "";
   };
   become(kind, about, text ?? "");

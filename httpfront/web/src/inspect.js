@@ -7,6 +7,7 @@ import { Link, closed, open, refused } from "./link.js";
 import { refusal } from "./refusal.js";
 import { asCurl } from "./curl.js";
 import { joined, shownBody } from "./body.js";
+import { thinned } from "./thin.js";
 
 const kept = 100; // messages
 const keptEach = 1 << 20; // bytes of one message
@@ -218,7 +219,7 @@ function count() {
 
 // shown makes what is seen of a message.
 function shown(entry) {
-  const header = (name) => entry.headers[name]?.[0] ?? "";
+  const header = (name) => thinned(entry.headers[name]?.[0] ?? "");
   const what = `${header("Patch-Method") || "message"} ${header("Patch-Uri")}`.trim();
   const about = [size(entry.length)];
   const type = header("Content-Type");
@@ -230,7 +231,7 @@ function shown(entry) {
   const rows = Object.entries(entry.headers)
     .filter(([name]) => name !== "Patch-Method" && name !== "Patch-Uri")
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([name, values]) => values.map((v) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, v))));
+    .flatMap(([name, values]) => values.map((v) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, thinned(v)))));
   const headers = el("details", { open: entry.node ? entry.node.querySelector("details")?.open : true }, el("summary", {}, rows.length === 1 ? "1 header" : `${rows.length} headers`), el("table", {}, el("tbody", {}, ...rows)));
   const body = () => joined(entry.chunks);
   const buttons = el("div", { className: "actions" }, copyButton("Copy as curl", () => asCurl(entry, location.origin, body(), entry.length)));

@@ -28,18 +28,3 @@ export function tame(term, { work }) {
 
 // reports are the modes in which a terminal tells of mouse and focus.
 const reports = new Set([9, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1015, 1016]);
-
-// Characters that become part of the one before, however many they are.
-const joining = /[\p{M}\p{Cf}\u1160-\u11ff]+/gu;
-const runs = 8;
-
-// thinned is text with no more such characters in a row than people write, and none
-// at its beginning, where they would go on with what came before. work(n) says whether
-// n more are to be drawn.
-export function thinned(text, { work }) {
-  return text.replace(joining, (run, at) => {
-    if (at === 0) return "";
-    const few = Array.from(run.slice(0, 2 * runs)).slice(0, runs);
-    return work(few.length) ? few.join("") : "";
-  });
-}

@@ -3,7 +3,8 @@
 import { $, copyable, random, size, yes } from "./dom.js";
 import { topicOf } from "./channel.js";
 import { Link, closed, open, refused } from "./link.js";
-import { tame, thinned } from "./tame.js";
+import { tame } from "./tame.js";
+import { thinned } from "./thin.js";
 
 const held = 1 << 20; // characters or bytes that wait to be drawn; older ones are left out
 const step = 128 << 10; // of these, what is drawn before the page gets a turn
