@@ -112,18 +112,52 @@ func typeOnly(h broker.Header) broker.Header {
 	return nil
 }
 
-// forTime reads how long a follower stays: ?for= as a Go duration or seconds; 0 is
-// until its client ends it.
-func forTime(r *http.Request) (time.Duration, error) {
+// A visit is how long a follower stays.
+type visit struct {
+	begun time.Time
+	stay  time.Duration // 0: until its client ends it
+	rest  time.Duration // so much longer for a message that it has the beginning of, while it comes
+}
+
+// newVisit reads ?for= and ?rest=, as Go durations or seconds.
+func newVisit(r *http.Request, now time.Time) (v visit, err error) {
+	v.begun = now
 	q := r.URL.Query()
 	if !q.Has("for") {
-		return 0, nil
+		if q.Has("rest") {
+			err = errorf(http.StatusBadRequest, "?rest= is for followers that end: say ?for= as well")
+		}
+		return v, err
 	}
-	d, err := parseDuration("for", q.Get("for"))
-	if err == nil && d == 0 {
-		err = errorf(http.StatusBadRequest, "bad ?for=0: say how long to follow, such as 30s")
+	if v.stay, err = parseDuration("for", q.Get("for")); err != nil {
+		return v, err
 	}
-	return d, err
+	if v.stay == 0 {
+		return v, errorf(http.StatusBadRequest, "bad ?for=0: say how long to follow, such as 30s")
+	}
+	v.rest = v.stay
+	if q.Has("rest") {
+		v.rest, err = parseDuration("rest", q.Get("rest"))
+	}
+	return v, err
+}
+
+// left is how long a visit with a stay still lasts, with these unfinished messages. It
+// lasts as long again for any of them, and up to rest for one that it has the
+// beginning of, as long as that does not pause for as long as stay.
+func (v visit) left(now time.Time, asm *assembler) time.Duration {
+	end := v.begun.Add(v.stay)
+	if len(asm.open) == 0 {
+		return end.Sub(now)
+	}
+	longest, pause := end.Add(v.rest), asm.fed().Add(v.stay)
+	if pause.Before(longest) {
+		longest = pause
+	}
+	if again := end.Add(v.stay); again.After(longest) {
+		longest = again
+	}
+	return longest.Sub(now)
 }
 
 // A format writes events of a framing door.
@@ -172,11 +206,10 @@ func (s *Server) took(r *http.Request, events []broker.Event) error {
 }
 
 // followFramed streams message after message as events, until the client ends
-// it, or for the time of ?for=, and then as much again at most for the rest of a
-// message that has begun. Behind a proxy that holds responses back until their end, a
+// it, or for the time of ?for= and ?rest=. Behind a proxy that holds responses back until their end, a
 // client hears everything by such requests that overlap.
 func (s *Server) followFramed(w *response, r *http.Request, c channel, as format) error {
-	stay, err := forTime(r)
+	visit, err := newVisit(r, time.Now())
 	if err != nil {
 		return err
 	}
@@ -192,14 +225,10 @@ func (s *Server) followFramed(w *response, r *http.Request, c channel, as format
 	}
 	var asm assembler
 	var buf []byte
-	begun := time.Now()
 	for {
 		wait := asm.wait(time.Now(), s.cfg.Heartbeat)
-		if stay > 0 {
-			left := stay - time.Since(begun)
-			if len(asm.open) > 0 {
-				left += stay
-			}
+		if visit.stay > 0 {
+			left := visit.left(time.Now(), &asm)
 			if left <= 0 {
 				sub.Written()
 				return nil

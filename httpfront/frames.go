@@ -22,6 +22,7 @@ type frame struct {
 	data []byte // valid until the assembler's next call
 	part int    // 0: the whole message; else from 1
 	end  bool   // the last part of a message
+	late bool   // a part of a message whose beginning was not seen
 	cut  bool   // with end: its producer went away before it was whole
 }
 
@@ -39,6 +40,7 @@ type unfinished struct {
 	parts int
 	late  bool      // its beginning was not seen
 	since time.Time // when the oldest byte of buf came
+	fed   time.Time // when the newest byte of all came
 }
 
 // add takes one event and yields the frames that can go out now. They must be
@@ -65,6 +67,7 @@ func (a *assembler) add(e broker.Event, now time.Time) iter.Seq[frame] {
 		if len(u.buf) == 0 {
 			u.since = now
 		}
+		u.fed = now
 		u.buf = append(u.buf, e.Data...)
 		for len(u.buf) > wholeLimit {
 			if !yield(u.take(wholeLimit)) {
@@ -105,6 +108,17 @@ func (a *assembler) wait(now time.Time, beat time.Duration) time.Duration {
 		}
 	}
 	return wait
+}
+
+// fed is when something last came of a message whose beginning was seen and whose
+// end was not; zero if there is none.
+func (a *assembler) fed() (last time.Time) {
+	for _, u := range a.open {
+		if !u.late && u.fed.After(last) {
+			last = u.fed
+		}
+	}
+	return last
 }
 
 func (a *assembler) find(info *broker.Info) int {
@@ -149,7 +163,7 @@ func (u *unfinished) begun() int {
 
 func (u *unfinished) frame(n int) frame {
 	u.parts++
-	f := frame{info: u.info, data: u.buf[:n:n], part: u.parts}
+	f := frame{info: u.info, data: u.buf[:n:n], part: u.parts, late: u.late}
 	u.buf = u.buf[n:] // the rest is copied to a new array as it grows
 	return f
 }

@@ -10,7 +10,8 @@ import (
 
 // ndjson is one JSON object a line. Binary bodies are in body_base64. Parts have
 // a number from 1, and the last one end: true, or cut: true when its producer
-// went away. There is no heartbeat: an empty line is not for every parser.
+// went away; late: true are those of a message that had begun before the follower
+// came. There is no heartbeat: an empty line is not for every parser.
 type ndjson struct{}
 
 func (ndjson) contentType() string { return "application/x-ndjson" }
@@ -27,6 +28,7 @@ type ndjsonLine struct {
 	Part    int                 `json:"part,omitempty"`
 	End     bool                `json:"end,omitempty"`
 	Cut     bool                `json:"cut,omitempty"`
+	Late    bool                `json:"late,omitempty"`
 }
 
 func (ndjson) append(buf []byte, f frame) []byte {
@@ -38,6 +40,7 @@ func (ndjson) append(buf []byte, f frame) []byte {
 		Part:    f.part,
 		End:     f.end && !f.cut,
 		Cut:     f.cut,
+		Late:    f.late,
 	}
 	for name, values := range f.info.Header {
 		if !forReplies[name] {

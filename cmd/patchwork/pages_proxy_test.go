@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -155,39 +156,94 @@ func aFailedPollLosesNothing(t *testing.T, b *chromium) {
 	}
 }
 
-// aMessageLongerThanPollsIsCutOff sends a message that is not over when the poll that
-// began it is. The page says so, and does not take what comes later for another
-// message.
-func aMessageLongerThanPollsIsCutOff(t *testing.T, b *chromium) {
+// writes begins a message to all on a public channel, which goes on until it is closed.
+func writes(t *testing.T, r *relay, channel string) io.WriteCloser {
+	t.Helper()
+	body, writing := io.Pipe()
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		res, err := http.Post("http://"+r.http+"/p/"+channel+"?pubsub=true", "text/plain", body)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		res.Body.Close()
+	})
+	t.Cleanup(func() {
+		writing.Close()
+		sending.Wait()
+	})
+	return writing
+}
+
+// aMessageLongerThanPollsIsReadOn sends a message that comes for longer than polls
+// last. The poll that has its beginning stays for its end; others end meanwhile.
+func aMessageLongerThanPollsIsReadOn(t *testing.T, b *chromium) {
 	r, _ := pageRelay(t)
-	look := b.open(t, between(t, r, true)+"/inspect/p/slow")
+	ended := make(chan struct{}, 100)
+	look := b.open(t, proxied(t, r, func(res *http.Response) error {
+		err := holdBack(res)
+		if res.Request.URL.Query().Has("for") {
+			ended <- struct{}{}
+		}
+		return err
+	})+"/inspect/p/slow")
 	look.click("#go")
 	look.shows("state", "Connected by polling")
-	body, writing := io.Pipe()
-	sent := make(chan error, 1)
-	go func() {
-		res, err := http.Post("http://"+r.http+"/p/slow?pubsub=true", "text/plain", body)
-		if err == nil {
-			res.Body.Close()
+	for len(ended) > 0 {
+		<-ended
+	}
+	message := writes(t, r, "slow")
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	lines := 0
+	for others := 0; others < 3; lines++ {
+		fmt.Fprintf(message, "line %d\n", lines) //nolint:errcheck // the page shows it
+		select {
+		case <-ended:
+			others++
+		case <-tick.C:
 		}
-		sent <- err
-	}()
-	defer func() {
-		writing.Close()
-		if err := <-sent; err != nil {
-			t.Error(err)
+	}
+	fmt.Fprintln(message, "the end") //nolint:errcheck // the page shows it
+	message.Close()
+	look.shows("messages", "the end")
+	look.shows("count", "1 message")
+	text := js[string](look, "document.getElementById('messages').textContent")
+	for i := range lines {
+		if strings.Count(text, fmt.Sprintf("line %d\n", i)) != 1 {
+			t.Errorf("line %d of %d is not there once:\n%s", i, lines, text)
 		}
-	}()
-	fmt.Fprintln(writing, "its beginning") //nolint:errcheck // the page shows it
+	}
+	if strings.Contains(text, "cut off") {
+		t.Errorf("a message that is whole is said to be cut off:\n%s", text)
+	}
+}
+
+// aMessageWithoutEndIsShownInPieces sends a message that pauses for longer than polls
+// wait. The page says that it was cut off, and shows what comes later as what it is.
+func aMessageWithoutEndIsShownInPieces(t *testing.T, b *chromium) {
+	r, _ := pageRelay(t)
+	look := b.open(t, between(t, r, true)+"/inspect/p/endless")
+	look.click("#go")
+	look.shows("state", "Connected by polling")
+	message := writes(t, r, "endless")
+	fmt.Fprintln(message, "its beginning") //nolint:errcheck // the page shows it
 	look.shows("messages", "its beginning")
 	look.shows("messages", "cut off: the rest never came")
-	fmt.Fprintln(writing, "its rest") //nolint:errcheck // nobody reads it
-	writing.Close()
-	broadcast(t, r, "slow", "the next one")
+	const shown = "document.getElementById('messages').textContent"
+	if !inTime(func() bool {
+		fmt.Fprintln(message, "its rest") //nolint:errcheck // the page shows it
+		return js[bool](look, shown+".includes('its rest')")
+	}) {
+		t.Fatalf("the rest is never shown\n%s", look.state())
+	}
+	look.shows("messages", "the beginning was not kept")
+	message.Close()
+	broadcast(t, r, "endless", "the next one")
 	look.shows("messages", "the next one")
-	look.shows("count", "2 messages")
-	if js[bool](look, "document.getElementById('messages').textContent.includes('its rest')") {
-		t.Error("the rest is shown, without what was between")
+	if n := js[int](look, shown+".split('its beginning').length - 1"); n != 1 {
+		t.Errorf("its beginning is shown %d times, want once", n)
 	}
 }
 

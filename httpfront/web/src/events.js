@@ -49,6 +49,7 @@ export function messageOf(json) {
     part: m.part ?? 0,
     end: m.end === true || m.cut === true || m.part === undefined,
     cut: m.cut === true,
+    late: m.late === true,
   };
 }
 

@@ -130,7 +130,7 @@ function leave() {
 function take(m) {
   let entry = unfinished.get(m.id);
   if (entry === undefined) {
-    entry = { ...m, path: watched, late: m.part > 1, chunks: [], length: 0, kept: 0, node: null };
+    entry = { ...m, path: watched, late: m.late || m.part > 1, chunks: [], length: 0, kept: 0, node: null };
     entries.push(entry);
     total++;
     if (!m.end) unfinished.set(m.id, entry);

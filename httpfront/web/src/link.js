@@ -13,9 +13,14 @@ const sleepCheck = 15_000; // ms between looks at the clock
 const slept = 150_000; // ms between two of them that only sleep explains: a hidden page gets one a minute
 const unsentLimit = 1 << 20; // of what may wait to be posted, in characters
 
-// A window is one poll. They overlap, so that no message falls between two.
+// A window is one poll. They overlap, so that no message falls between two. For a
+// message that it has the beginning of, a long one stays until the end. Only so many
+// are long at a time: browsers have six connections to a host, and when they are all
+// taken nothing overlaps any more.
 const windowSeconds = 3;
 const windowEvery = 2_000;
+const longSeconds = 30; // less than proxies wait for an answer
+const longWindows = 2;
 const remembered = 4096; // messages that are known again in a second window
 
 const names = { socket: "WebSocket", events: "server-sent events", polling: "polling" };
@@ -38,6 +43,7 @@ export class Link {
   #unsent = 0;
   #wake = () => {};
   #seen = new Map(); // id of a message to the window that shows it
+  #windows = 0; // that were opened
 
   // channel is as channelOf returns it. socket says whether a WebSocket may be
   // tried: it cannot carry a secret. replay: hear oneself. onMessage gets {data:
@@ -254,12 +260,14 @@ export class Link {
   // first that fails is made up for at once, while the ones before it are open; when
   // that fails too, or the answer says to wait, no more are made.
   async polling(signal) {
-    const windows = new Set();
+    const windows = new Map(); // those that are open, the oldest first, to the promise of their end
     let opened = false;
     let end = null; // why no more are made
     let failures = 0; // since a poll went well
     while (!signal.aborted && end === null) {
-      const self = this.#window(signal).catch(() => ({})).then((trouble) => {
+      const long = [...windows.keys()].filter((w) => w.long).length < longWindows;
+      const self = { number: ++this.#windows, long, over: Infinity };
+      const ending = this.#window(signal, self, windows).catch(() => ({})).then((trouble) => {
         windows.delete(self);
         if (trouble === null) {
           if (!opened && end === null) this.#opened("polling");
@@ -271,18 +279,18 @@ export class Link {
         if (failures > 1 || trouble.refused || trouble.after > 0) end = trouble;
         this.#wake();
       });
-      windows.add(self);
+      windows.set(self, ending);
       await this.#pause(windowEvery);
     }
-    await Promise.all(windows);
+    await Promise.all(windows.values());
     return { ...end, opened };
   }
 
-  // window makes one poll. It returns null, or what is to be done about the answer.
-  async #window(signal) {
-    const self = {};
+  // window makes one poll, self. It returns null, or what is to be done about the
+  // answer. self.over is the number of the last window that opened before self ended.
+  async #window(signal, self, windows) {
     const unfinished = new Map(); // what it shows and has not seen the end of, by id
-    const answer = await fetch(pathOf(this.#o.channel) + `?json=true&for=${windowSeconds}s`, {
+    const answer = await fetch(pathOf(this.#o.channel) + `?json=true&for=${windowSeconds}s` + (self.long ? `&rest=${longSeconds}s` : ""), {
       headers: { ...credentials(this.#o.secret), Accept: "application/x-ndjson" },
       cache: "no-store",
       signal: AbortSignal.any([signal, AbortSignal.timeout(silence)]),
@@ -292,20 +300,28 @@ export class Link {
       for await (const line of lines(answer.body)) {
         if (line === "") continue;
         const m = messageOf(line);
-        if (!this.#seen.has(m.id)) this.#seen.set(m.id, self);
+        const before = this.#seen.get(m.id);
+        if (before !== self) {
+          if (self.number <= before?.over) continue; // another one shows it
+          const oldest = windows.keys().next().value;
+          if (before === undefined && m.late && oldest !== self) continue; // another one may have its beginning
+          this.#seen.set(m.id, self);
+        }
         if (this.#seen.size > remembered) this.#seen.delete(this.#seen.keys().next().value);
-        if (this.#seen.get(m.id) !== self) continue;
         if (m.end) unfinished.delete(m.id);
         else unfinished.set(m.id, m);
         this.#deliver(m);
       }
       return null;
     } finally {
-      // Another window cannot go on with them: parts do not say where in a message
-      // they stand, and each window cuts its own.
+      // Parts do not say where in a message they stand, and each window cuts its own.
+      // So another that is open cannot go on with these; one that opens from now on has
+      // nothing of what was shown, and can show what comes next.
+      self.over = this.#windows;
       for (const m of unfinished.values()) {
         if (!signal.aborted) this.#deliver({ ...m, data: "", end: true, cut: true });
       }
+      if (unfinished.size > 0) this.#wake();
     }
   }
 
