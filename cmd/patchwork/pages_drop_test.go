@@ -221,6 +221,33 @@ func aFileIsReceivedToDisk(t *testing.T, b *chromium) {
 	}
 }
 
+// aFileTooLongToEncryptIsRefused offers one of more than 2 GiB, with nothing in it. The
+// page says so before it begins, and sends it as it is when told to.
+func aFileTooLongToEncryptIsRefused(t *testing.T, b *chromium) {
+	r, _ := pageRelay(t)
+	file, _ := noise(t, "disk.img", 0)
+	if err := os.Truncate(file, 2<<30+1); err != nil {
+		t.Fatal(err)
+	}
+	p := b.open(t, "http://"+r.http+"/drop")
+	p.do(chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{file}))
+	p.fill("send-channel", "p/img")
+	p.click("#offer")
+	p.shows("send-state", "This page encrypts files of up to 2.0 GiB")
+	p.shows("send-state", "patchwork share --link FILE")
+	if js[bool](p, "!document.getElementById('offered').hidden") {
+		t.Error("a link to it is shown")
+	}
+	if n, err := peek("http://"+r.http+"/p/img", "Producers"); err != nil || n != 0 {
+		t.Errorf("%d send there, %v", n, err)
+	}
+	p.click("#encrypt")
+	p.click("#offer")
+	p.shows("send-state", "Offered.")
+	p.click("#send-stop")
+	p.shows("send-state", "Stopped.")
+}
+
 // namesOfFilesAreHarmless looks at what the dialog that asks for a place would be
 // told, and at what the page says when there is none.
 func namesOfFilesAreHarmless(t *testing.T, b *chromium) {

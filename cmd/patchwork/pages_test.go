@@ -48,6 +48,7 @@ func TestPages(t *testing.T) {
 		"what passes is an age file":     whatPassesIsAnAgeFile,
 		"a file is received to disk":     aFileIsReceivedToDisk,
 		"names of files are harmless":    namesOfFilesAreHarmless,
+		"a file too long to encrypt":     aFileTooLongToEncryptIsRefused,
 		"page to page":                   pageToPage,
 		"a wrong key opens nothing":      aWrongKeyOpensNothing,
 		"shared files are received":      sharedFilesAreReceived,

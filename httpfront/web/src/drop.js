@@ -5,7 +5,7 @@ import { channelOf } from "./channel.js";
 import { linkTo, readLink } from "./droplink.js";
 import { post } from "./send.js";
 
-const blobPiece = 4 << 20; // bytes that are held apart before the browser may put them on disk
+const sealedMost = 2 * 1024 ** 3; // bytes of a file that is encrypted here
 
 copyable();
 $("both").hidden = false;
@@ -99,6 +99,8 @@ $("send").onsubmit = (e) => {
   if (file) sender.run((signal) => send(file, channel, signal));
 };
 
+const otherwise = "“patchwork share --link FILE” sends it encrypted from a terminal.";
+
 async function send(file, channel, signal) {
   const encrypt = $("encrypt").checked;
   let key = "";
@@ -107,18 +109,18 @@ async function send(file, channel, signal) {
     "Content-Type": file.type || "application/octet-stream",
     "Patch-H-Content-Disposition": `attachment; filename*=UTF-8''${encodeURIComponent(file.name).replace(/['()*]/g, (c) => "%" + c.charCodeAt(0).toString(16))}`,
   };
+  if (encrypt && file.size > sealedMost) throw new Error(`This page encrypts files of up to ${size(sealedMost)}, because it has to do that whole before it sends. ${otherwise}`);
   if (encrypt) {
     const age = await import("/assets/age.js");
     key = await age.newKey();
     sender.say("connecting", "Encrypting…");
-    const sink = new MemorySink();
-    const reader = (await age.sealed(counted(file.stream(), (n) => sender.at(n, file.size)), key)).getReader();
-    for (let c = await reader.read(); !c.done; c = await reader.read()) {
-      if (signal.aborted) reader.cancel().catch(() => {});
+    const inside = counted(file.stream(), (n) => sender.at(n, file.size), signal);
+    try {
+      body = await blobOf(await age.sealed(inside, key));
+    } catch (err) {
       signal.throwIfAborted();
-      sink.write(c.value);
+      throw new Error(`This browser could not encrypt the file (${err.message}). ${otherwise}`);
     }
-    body = sink.blob();
     headers = { "Content-Type": "application/octet-stream", "Patch-H-Patchwork-Seal": "age" };
   }
   headers["Patch-H-Patchwork-Size"] = String(file.size);
@@ -138,7 +140,7 @@ async function send(file, channel, signal) {
   $("send-channel").value = "p/drop-" + random(10);
 }
 
-function counted(stream, hear) {
+function counted(stream, hear, signal) {
   let n = 0;
   return stream.pipeThrough(new TransformStream({
     transform(chunk, to) {
@@ -146,41 +148,48 @@ function counted(stream, hear) {
       hear(n);
       to.enqueue(chunk);
     },
-  }));
+  }), { signal });
+}
+
+// blobOf makes a blob of a stream. Of an answer's, Firefox and Chromium keep long ones
+// on disk as they come; of arrays, Firefox keeps all in memory. Its type is never a
+// page's: the browser is to save it, not to show it.
+function blobOf(stream) {
+  return new Response(stream, { headers: { "Content-Type": "application/octet-stream" } }).blob();
 }
 
 /* Receiving. */
 
 const receiver = side("receive");
 
-// A MemorySink keeps what comes in pieces that the browser may put on disk.
-class MemorySink {
-  #pieces = [];
-  #small = [];
-  #length = 0;
+// A BlobSink makes a blob of what is written to it.
+class BlobSink {
+  #writer = null;
+  #blob;
 
-  write(bytes) {
-    this.#small.push(bytes);
-    this.#length += bytes.length;
-    if (this.#length >= blobPiece) this.#press();
+  constructor() {
+    this.reset();
   }
 
-  #press() {
-    this.#pieces.push(new Blob(this.#small));
-    this.#small = [];
-    this.#length = 0;
+  write(bytes) {
+    return this.#writer.write(bytes);
   }
 
   reset() {
-    this.#pieces = [];
-    this.#small = [];
-    this.#length = 0;
+    this.abort();
+    const { readable, writable } = new TransformStream();
+    this.#writer = writable.getWriter();
+    this.#blob = blobOf(readable);
+    this.#blob.catch(() => {}); // whoever asks for it hears that
   }
 
-  // Its type is never a page's: the browser is to save it, not to show it.
-  blob() {
-    this.#press();
-    return new Blob(this.#pieces, { type: "application/octet-stream" });
+  abort() {
+    this.#writer?.abort().catch(() => {});
+  }
+
+  async blob() {
+    await this.#writer.close();
+    return this.#blob;
   }
 }
 
@@ -262,11 +271,17 @@ function forget(link) {
 }
 
 async function toMemory(from, signal) {
-  const sink = new MemorySink();
-  const got = await receiveFrom(from, sink, signal);
+  const sink = new BlobSink();
+  let got;
+  try {
+    got = await receiveFrom(from, sink, signal);
+  } catch (err) {
+    sink.abort();
+    throw err;
+  }
   let name = fileName(from.name || got.name || from.channel.split("/").pop());
   if (got.kind === "tar" && !name.endsWith(".tar")) name += ".tar";
-  const blob = sink.blob();
+  const blob = await sink.blob();
   if ($("save").href) URL.revokeObjectURL($("save").href);
   $("save").href = URL.createObjectURL(blob);
   $("save").download = name;

@@ -16,7 +16,7 @@ export class Problem extends Error {}
 
 class Passing extends Error {} // trouble after which it is worth trying again
 
-// receive takes one file. sink has write(bytes), reset(); onProgress hears
+// receive takes one file. sink has write(bytes) and reset(), which may be promises; onProgress hears
 // (bytes, size or null), onState a line, onBegin that a sender is there. It returns {size, sum, agreed, kind, name}.
 // agreed: the sender has confirmed the checksum.
 export function receive(options) {
