@@ -230,7 +230,7 @@ func aMessageWithoutEndIsShownInPieces(t *testing.T, b *chromium) {
 	message := writes(t, r, "endless")
 	fmt.Fprintln(message, "its beginning") //nolint:errcheck // the page shows it
 	look.shows("messages", "its beginning")
-	look.shows("messages", "cut off: the rest never came")
+	look.shows("messages", "cut off: the rest did not get here")
 	const shown = "document.getElementById('messages').textContent"
 	if !inTime(func() bool {
 		fmt.Fprintln(message, "its rest") //nolint:errcheck // the page shows it

@@ -25,11 +25,11 @@ function side(name) {
       state.dataset.state = kind;
       state.textContent = text;
     },
-    at(n, all) {
+    at(n, all, what = "") {
       progress.hidden = false;
       if (all === null) bar.removeAttribute("value");
       else bar.value = all === 0 ? 1 : n / all;
-      words.textContent = all === null ? size(n) : `${size(n)} of ${size(all)}`;
+      words.textContent = all === null ? size(n) : `${size(n)} of ${size(all)}${what}`;
     },
     // run does something that can be stopped.
     async run(what) {
@@ -114,7 +114,7 @@ async function send(file, channel, signal) {
     const age = await import("/assets/age.js");
     key = await age.newKey();
     sender.say("connecting", "Encrypting…");
-    const inside = counted(file.stream(), (n) => sender.at(n, file.size), signal);
+    const inside = counted(file.stream(), (n) => sender.at(n, file.size, " encrypted"), signal);
     try {
       body = await blobOf(await age.sealed(inside, key));
     } catch (err) {
@@ -132,7 +132,8 @@ async function send(file, channel, signal) {
   $("send-progress").hidden = true;
   await post({
     channel, secret: $("send-secret").value.trim(), headers, body, signal,
-    onProgress: (n, all) => sender.at(n, all),
+    // Some megabytes leave before anybody receives: what lies in between takes them.
+    onProgress: (n, all) => sender.at(n, all, " have left this browser"),
     onState: (text) => sender.say("waiting", text),
   });
   sender.say("done", `Received by the other side: ${file.name}, ${size(file.size)}.`);

@@ -227,7 +227,7 @@ function shown(entry) {
   if (!entry.end) about.push("still coming…");
   const title = el("header", {}, el("h2", {}, what), el("time", { dateTime: entry.time.toISOString() }, clock.format(entry.time)), el("span", { className: "about" }, about.join(" · ")));
   if (entry.late) title.append(el("span", { className: "cut" }, "the beginning was not kept"));
-  if (entry.cut) title.append(el("span", { className: "cut" }, "cut off: the rest never came"));
+  if (entry.cut) title.append(el("span", { className: "cut" }, "cut off: the rest did not get here"));
   const rows = Object.entries(entry.headers)
     .filter(([name]) => name !== "Patch-Method" && name !== "Patch-Uri")
     .sort(([a], [b]) => (a < b ? -1 : 1))
