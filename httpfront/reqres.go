@@ -210,12 +210,8 @@ func (s *Server) switchTo(w *response, r *http.Request, c channel) error {
 	if err != nil {
 		return err
 	}
-	// What is posted there is received for the requester.
-	if err := c.may(r.Context(), to, acl.Receive); err != nil {
+	if err := s.mayReceive(r.Context(), c, to); err != nil {
 		return err
-	}
-	if guarded, admitted := s.broker.Admits(to, c.as); guarded && !admitted {
-		return broker.ErrDenied
 	}
 	limit, err := s.timeout(r)
 	if err != nil {
@@ -228,8 +224,26 @@ func (s *Server) switchTo(w *response, r *http.Request, c channel) error {
 	if err != nil {
 		return err
 	}
+	// Once more, for it may have waited long: the next responder gets the request.
+	if err := s.mayReceive(r.Context(), c, to); err != nil {
+		d.Done(err)
+		return err
+	}
 	d.Switch(to, limit)
 	return s.deliver(w, r, d, http.StatusOK, requestHead(d.Info), true)
+}
+
+// mayReceive tells whether who switches may receive what is posted to the channel
+// it names, by the rules and by the channel's access list: it is received for the
+// requester.
+func (s *Server) mayReceive(ctx context.Context, c channel, to broker.Name) error {
+	if err := c.may(ctx, to, acl.Receive); err != nil {
+		return err
+	}
+	if guarded, admitted := s.broker.Admits(to, c.as); guarded && !admitted {
+		return broker.ErrDenied
+	}
+	return nil
 }
 
 // switchName reads the channel a responder switches to: one segment, of the same
