@@ -165,6 +165,14 @@ func (n Name) Request() Name {
 	return Name{n.Namespace() + "/req" + strings.TrimPrefix(n.Topic(), "res")}
 }
 
+// Response is the other way round: for "…/req/X" it is "…/res/X".
+func (n Name) Response() Name {
+	if n.Kind() != Req {
+		return n
+	}
+	return Name{n.Namespace() + "/res" + strings.TrimPrefix(n.Topic(), "req")}
+}
+
 // A Pattern matches names: "alice/logs-*", where * is any run of characters,
 // slashes too. A pattern never matches outside the namespace it is written for,
 // which must not hold a star.

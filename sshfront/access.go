@@ -16,12 +16,23 @@ func (s *session) mayList(n broker.Name, o *options) error {
 	if o.access == nil || n.Namespace() == public {
 		return nil
 	}
-	for _, a := range []Action{Receive, Send} {
-		if !s.caller.May(s.ctx, a, n) {
-			return refused("access denied: who brings an access list must be allowed to send and to receive on %s", n)
+	for _, end := range ends(n) {
+		for _, a := range []Action{Receive, Send} {
+			if !s.caller.May(s.ctx, a, end) {
+				return refused("access denied: who brings an access list must be allowed to send and to receive on %s", end)
+			}
 		}
 	}
 	return nil
+}
+
+// ends are the names that an access list on n opens: both ends of a
+// request/response channel, else n alone.
+func ends(n broker.Name) []broker.Name {
+	if !isCall(n) {
+		return []broker.Name{n}
+	}
+	return []broker.Name{n.Request().Response(), n.Request()}
 }
 
 // guard puts the access list, if there is one, on a channel that the session uses

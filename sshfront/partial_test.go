@@ -1,0 +1,131 @@
+package sshfront
+
+import (
+	"context"
+	"path"
+	"strings"
+	"testing"
+	"time"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"patchwork/broker"
+)
+
+// A partCaller is a key to which the owner of a namespace gave some rights there:
+// patterns of topics by action.
+type partCaller struct {
+	ownCaller
+	rights map[Action]string
+}
+
+func (p partCaller) Owns(context.Context) bool { return false }
+
+func (p partCaller) Knows(owner string) bool { return owner == string(p.ownCaller) }
+
+func (p partCaller) May(_ context.Context, a Action, n broker.Name) bool {
+	ok, _ := path.Match(p.rights[a], n.Topic())
+	return n.Namespace() == public || ok && n.Namespace() == p.Namespace()
+}
+
+func (p partCaller) Filter(ctx context.Context, a Action, namespace string) func(broker.Name) bool {
+	if p.rights[a] == "" || namespace != p.Namespace() {
+		return nil
+	}
+	return func(n broker.Name) bool { return p.May(ctx, a, n) }
+}
+
+// openShared opens a door where bob, whose key this is, is let in to some of
+// alice's topics, and everybody else is a key that nobody knows.
+func openShared(t *testing.T, get, post string, change func(*Config)) (d *door, alice, bob *gossh.Client) {
+	t.Helper()
+	hers, his := newKey(t), newKey(t)
+	d = open(t, func(c *Config) {
+		c.Broker = broker.New(broker.Options{})
+		c.Identify = func(_ context.Context, id Identity, _ string) (Caller, error) {
+			switch gossh.FingerprintSHA256(id.Key) {
+			case gossh.FingerprintSHA256(hers.PublicKey()):
+				return UserCaller("alice"), nil
+			case gossh.FingerprintSHA256(his.PublicKey()):
+				return partCaller{"alice", map[Action]string{Receive: get, Send: post}}, nil
+			}
+			return KeyCaller(id.Key), nil
+		}
+		if change != nil {
+			change(c)
+		}
+	})
+	return d, d.dial(hers), d.dial(his)
+}
+
+// refuses wants a command to be refused in one line, with nothing on stdout.
+func refuses(t *testing.T, c *gossh.Client, cmd, part string) {
+	t.Helper()
+	r := start(t, c, cmd)
+	r.in.Close()
+	ended := make(chan int, 1)
+	go func() { ended <- r.wait() }()
+	select {
+	case code := <-ended:
+		stderr := r.err.String()
+		if code != 1 || r.out.String() != "" || !strings.HasPrefix(stderr, "access denied") || !strings.Contains(stderr, part) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s: %d %q %q", cmd, code, r.out.String(), stderr)
+		}
+	case <-time.After(20 * time.Second):
+		t.Errorf("%s is not refused", cmd)
+		r.ses.Close()
+		<-ended
+	}
+}
+
+// An access list lets others in where the rules of the namespace do not, and who
+// brings it: so who may only receive, or only send, must not bring one.
+func TestWhoBringsAnAccessListMustBeInAltogether(t *testing.T) {
+	for _, c := range []struct {
+		get, post string
+		commands  []string
+	}{
+		{get: "shared/*", commands: []string{"sub -a carol shared/x", "sub -k -a carol shared/y"}},
+		{get: "queue/*", commands: []string{"sub -a carol queue/x"}},
+		{post: "shared/*", commands: []string{"pub -e -b=false -a carol shared/x", "pub -e -a carol shared/x"}},
+		{post: "queue/*", commands: []string{"pub -e -a carol queue/x"}},
+		{get: "res/*", commands: []string{"sub -a carol res/api"}},
+		{post: "r*/*", commands: []string{"pub -e -a carol res/api", "pub -e -a carol req/api"}},
+	} {
+		d, _, bob := openShared(t, c.get, c.post, nil)
+		for _, cmd := range c.commands {
+			refuses(t, bob, cmd, "who brings an access list")
+		}
+		if n := d.b.Stats().Channels; n != 0 {
+			t.Errorf("%d channels are there", n)
+		}
+	}
+	d, _, bob := openShared(t, "shared/*", "shared/*", nil)
+	start(t, bob, "sub -k -a carol shared/x")
+	eventually(t, "the list is there", func() bool { return d.b.AccessOf(parse(t, "alice/shared/x")) != nil })
+}
+
+// Those on the list of a request/response channel may use both of its ends.
+func TestAnAccessListOnAServiceTakesTheRightsToBothOfItsEnds(t *testing.T) {
+	_, _, bob := openShared(t, "res/*", "res/*", nil)
+	refuses(t, bob, "sub -a carol res/api", "alice/req/api")
+	refuses(t, bob, "pub -e -a carol res/api", "alice/req/api")
+
+	d, _, bob := openShared(t, "re?/*", "re?/*", nil)
+	start(t, bob, "sub -a carol res/api")
+	eventually(t, "the list is there", func() bool { return d.b.AccessOf(parse(t, "alice/req/api")) != nil })
+}
+
+// A guest is there by somebody else's list alone, and cannot let others in.
+func TestAGuestBringsNoAccessList(t *testing.T) {
+	d, alice, _ := openShared(t, "", "", nil)
+	guest := newKey(t)
+	start(t, alice, "sub -k -a "+KeyNamespace(guest.PublicKey())+" plans")
+	d.subscribers(parse(t, "alice/plans"), 1)
+	for _, cmd := range []string{"sub -a carol alice/plans", "pub -e -a carol alice/plans"} {
+		refuses(t, d.dial(guest), cmd, "who brings an access list")
+	}
+	if list := d.b.AccessOf(parse(t, "alice/plans")); len(list) != 1 {
+		t.Errorf("the list is %v", list)
+	}
+}
