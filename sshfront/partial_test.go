@@ -3,13 +3,16 @@ package sshfront
 import (
 	"context"
 	"path"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	gossh "golang.org/x/crypto/ssh"
 
 	"patchwork/broker"
+	"patchwork/sshfront/monitor"
 )
 
 // A partCaller is a key to which the owner of a namespace gave some rights there:
@@ -127,5 +130,79 @@ func TestAGuestBringsNoAccessList(t *testing.T) {
 	}
 	if list := d.b.AccessOf(parse(t, "alice/plans")); len(list) != 1 {
 		t.Errorf("the list is %v", list)
+	}
+}
+
+// A key that the owner of a namespace gave a part of it is not the owner: the
+// owner's access lists name it by its fingerprint or not at all.
+func TestAKeyWithSomeRightsIsNotTheUserOnAccessLists(t *testing.T) {
+	d, alice, bob := openShared(t, "*", "*", nil)
+	start(t, alice, "sub -k -a carol plans")
+	plans := parse(t, "alice/plans")
+	d.subscribers(plans, 1)
+	for _, cmd := range []string{"sub plans", "pub -e plans", "pipe alice/plans"} {
+		refuses(t, bob, cmd, "list")
+	}
+	// Nor does a list that lets alice in let him in.
+	carol := newKey(t)
+	start(t, d.dial(carol), "sub -p -k -a alice news")
+	news := parse(t, "public/news")
+	d.subscribers(news, 1)
+	refuses(t, bob, "sub -p news", "list")
+	start(t, alice, "sub -p -k news")
+	d.subscribers(news, 2)
+	// He takes no part in a list of hers.
+	refuses(t, bob, "sub -a mallory plans", "list")
+	if list := d.b.AccessOf(plans); len(list) != 1 {
+		t.Errorf("her list is %v", list)
+	}
+}
+
+func TestAKeyWithSomeRightsSeesNoMoreThanThatInLs(t *testing.T) {
+	d, alice, bob := openShared(t, "shared*", "drop*", nil)
+	for _, topic := range []string{"shared", "drop", "private"} {
+		start(t, alice, "sub -k "+topic)
+		d.subscribers(parse(t, "alice/"+topic), 1)
+	}
+	start(t, alice, "sub -p -k news")
+	d.subscribers(parse(t, "public/news"), 1)
+	if code, out, _ := do(t, bob, "ls -json", ""); code != 0 || strings.Count(out, "topic") != 1 || !strings.Contains(out, `"alice/shared"`) {
+		t.Errorf("%d %s", code, out)
+	}
+	if code, out, _ := do(t, alice, "ls -json", ""); code != 0 || strings.Count(out, "topic") != 4 {
+		t.Errorf("she sees %d %s", code, out)
+	}
+	_, _, stranger := openShared(t, "", "*", nil)
+	if code, out, _ := do(t, stranger, "ls -json", ""); code != 0 || out != "[]\n" {
+		t.Errorf("who may receive nothing: %d %s", code, out)
+	}
+}
+
+// Monitors and notifications are the owner's own.
+func TestAKeyWithSomeRightsHasNoMonitorsAndNotifiesNobody(t *testing.T) {
+	store, err := monitor.Open(filepath.Join(t.TempDir(), "monitors.db"), monitor.Options{Watcher: &ears{on: map[broker.Name]func(){}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	var sent atomic.Int32
+	_, alice, bob := openShared(t, "*", "*", func(c *Config) {
+		c.Monitors = store
+		c.Notify = func(context.Context, string, Notification) error { sent.Add(1); return nil }
+	})
+	for _, cmd := range []string{"monitor shared 1h", "monitor shared -d", "status", "uptime shared", "rss", "notify"} {
+		refuses(t, bob, cmd, "this is for alice alone")
+	}
+	if n := len(store.List("alice")); n != 0 || sent.Load() != 0 {
+		t.Errorf("%d monitors, %d notifications", n, sent.Load())
+	}
+	for _, cmd := range []string{"monitor shared 1h", "status", "uptime shared", "rss", "notify"} {
+		if code, _, stderr := do(t, alice, cmd, ""); code != 0 {
+			t.Errorf("alice's %s: %d %q", cmd, code, stderr)
+		}
 	}
 }
