@@ -223,9 +223,31 @@ func (p *Principal) tokenRights(ctx context.Context) (*Rights, error) {
 // Owns tells whether the principal may do all in its own namespace, as the user
 // whose account has its key or as the key that the namespace is named after.
 func (p *Principal) Owns(ctx context.Context) (bool, error) {
-	if p.key == nil || p.limit != nil {
+	if p.limit != nil {
+		return false, nil
+	}
+	return p.isOwner(ctx)
+}
+
+func (p *Principal) isOwner(ctx context.Context) (bool, error) {
+	if p.key == nil {
 		return false, nil
 	}
 	rights, err := p.rightsIn(ctx, p.namespace)
 	return slices.Contains(rights, full), err
+}
+
+// Listed is what access lists name the principal by: its user, whose own tokens and
+// keys it may come with, and the fingerprint of its key. A request without a token
+// has neither, and a key that ssh_keys gives a part of the namespace is not the user,
+// whatever token was signed for it.
+func (p *Principal) Listed(ctx context.Context) (user, key string, err error) {
+	if p.key == nil {
+		return p.Identity(), "", nil
+	}
+	owner, err := p.isOwner(ctx)
+	if owner {
+		user = p.namespace
+	}
+	return user, p.key.String(), err
 }

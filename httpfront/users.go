@@ -26,7 +26,7 @@ func (s *Server) user(w *response, r *http.Request, d door, rest string) error {
 	if err != nil {
 		return err
 	}
-	c := channel{door: d, name: name, as: broker.Identity{User: user}}
+	c := channel{door: d, name: name}
 	act, err := actionOf(r, c)
 	if err != nil {
 		return err
@@ -43,6 +43,9 @@ func (s *Server) user(w *response, r *http.Request, d door, rest string) error {
 	}
 	s.metric.allowed(nil)
 	c.p = p
+	if c.as.User, c.as.Key, err = p.Listed(r.Context()); err != nil {
+		return err
+	}
 	ctx := broker.As(r.Context(), c.as)
 	if act == actReceive || act == actAnswer {
 		ctx = broker.ServeBelow(ctx, s.mayServe(ctx, p, user))
