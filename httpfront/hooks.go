@@ -136,6 +136,9 @@ func secrets(r *http.Request) []string {
 // signedTime is how long a body may take to come whose signature is awaited.
 const signedTime = time.Minute
 
+// heldStep is what such a body takes at first; then it doubles.
+const heldStep = 64 << 10
+
 // hold reads a request's body, most bytes at most, within signedTime; nil is one
 // that is longer. What all requests hold is bounded, and counted as it comes: who
 // sends nothing takes nothing. release gives it back.
@@ -150,11 +153,10 @@ func (h *hooks) hold(w http.ResponseWriter, r *http.Request, most int) (body []b
 			free()
 		}
 	}()
-	const step = 64 << 10
 	body = []byte{}
 	for {
 		if len(body) == cap(body) {
-			more := int64(max(step, cap(body)))
+			more := int64(max(heldStep, cap(body)))
 			if !h.room.TryAcquire(more) {
 				return nil, nil, &httpError{http.StatusServiceUnavailable, "too many signed webhooks at once; try again", nil}
 			}
