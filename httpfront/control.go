@@ -169,7 +169,7 @@ func (s *Server) forgePush(w *response, r *http.Request, user string) error {
 	if signature == "" {
 		return acl.ErrSignature
 	}
-	body, release, err := s.hooks.hold(w, r, maxPush)
+	body, release, err := s.hold(w, r, maxPush)
 	switch {
 	case err != nil:
 		return err

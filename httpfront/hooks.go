@@ -26,6 +26,8 @@ const (
 	maxSigned = 25 << 20
 	// allSigned is how much of such bodies may be held by all requests together.
 	allSigned = 10 * maxSigned
+	// mostSigned is how much of that one client address may take.
+	mostSigned = 4 * maxSigned
 )
 
 // hooks makes and checks the secrets of /h and /r channels.
@@ -141,23 +143,31 @@ const heldStep = 64 << 10
 
 // hold reads a request's body, most bytes at most, within signedTime; nil is one
 // that is longer. What all requests hold is bounded, and counted as it comes: who
-// sends nothing takes nothing. release gives it back.
-func (h *hooks) hold(w http.ResponseWriter, r *http.Request, most int) (body []byte, release func(), err error) {
+// sends nothing takes nothing, and no client address takes all. release gives it back.
+func (s *Server) hold(w http.ResponseWriter, r *http.Request, most int) (body []byte, release func(), err error) {
 	held := int64(0)
-	free := func() { h.room.Release(held) }
+	free := func() {
+		s.hooks.room.Release(held)
+		s.limits.letGo(r, held)
+	}
 	rc := http.NewResponseController(w)
 	rc.SetReadDeadline(time.Now().Add(signedTime)) //nolint:errcheck // the read says it
 	defer func() {
-		rc.SetReadDeadline(time.Time{}) //nolint:errcheck // as above
 		if err != nil || body == nil {
 			free()
+			return
 		}
+		rc.SetReadDeadline(time.Time{}) //nolint:errcheck // as above
 	}()
 	body = []byte{}
 	for {
 		if len(body) == cap(body) {
 			more := int64(max(heldStep, cap(body)))
-			if !h.room.TryAcquire(more) {
+			if !s.limits.hold(r, more) {
+				return nil, nil, errTooMany
+			}
+			if !s.hooks.room.TryAcquire(more) {
+				s.limits.letGo(r, more)
 				return nil, nil, &httpError{http.StatusServiceUnavailable, "too many signed webhooks at once; try again", nil}
 			}
 			held += more
@@ -199,7 +209,7 @@ func (s *Server) checkSignature(w http.ResponseWriter, r *http.Request, header, 
 	if r.ContentLength > maxSigned {
 		return done, tooLong
 	}
-	body, release, err := s.hooks.hold(w, r, maxSigned)
+	body, release, err := s.hold(w, r, maxSigned)
 	switch {
 	case err != nil:
 		return done, err

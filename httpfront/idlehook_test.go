@@ -48,7 +48,7 @@ func (l *pipeListener) say(t *testing.T, text string) net.Conn {
 func inMemory(t *testing.T, f func(t *testing.T, s *Server, l *pipeListener)) {
 	synctest.Test(t, func(t *testing.T) {
 		b := broker.New(broker.Options{})
-		s, err := New(Config{Broker: b, MaxWaiting: 1000, RateLimit: 0})
+		s, err := New(Config{Broker: b, MaxWaiting: 1000, WriteTimeout: 10 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,21 +92,23 @@ func TestWebhooksThatAnnounceABodyAndSendNothingTakeNoRoom(t *testing.T) {
 // Nor does it take a place for ever, though its client is there and keeps the
 // connection open.
 func TestAWebhookWhoseBodyDoesNotComeIsCutOff(t *testing.T) {
-	for what, body := range map[string]string{"nothing": "", "a byte": "x"} {
-		inMemory(t, func(t *testing.T, s *Server, l *pipeListener) {
-			begun := time.Now()
-			c := l.say(t, fmt.Sprintf(idleHook, maxSigned)+body)
-			defer c.Close()
-			answer, err := io.ReadAll(c)
-			if err != nil || time.Since(begun) != signedTime {
-				t.Errorf("%s: %q %v after %v", what, answer, err, time.Since(begun))
-			}
-			synctest.Wait()
-			s.hasRoom(t)
-			if n := s.waitingRequests(); n != 0 {
-				t.Errorf("%d places are taken", n)
-			}
-		})
+	for _, announced := range []int{10, 100_000, maxSigned} {
+		for _, body := range []string{"", "x"} {
+			inMemory(t, func(t *testing.T, s *Server, l *pipeListener) {
+				begun := time.Now()
+				c := l.say(t, fmt.Sprintf(idleHook, announced)+body)
+				defer c.Close()
+				answer, err := io.ReadAll(c)
+				if err != nil || time.Since(begun) != signedTime {
+					t.Errorf("%q of %d: %q %v after %v", body, announced, answer, err, time.Since(begun))
+				}
+				synctest.Wait()
+				s.hasRoom(t)
+				if n := s.waitingRequests(); n != 0 {
+					t.Errorf("%d places are taken", n)
+				}
+			})
+		}
 	}
 }
 
@@ -160,6 +162,34 @@ func TestAWebhookThatIsTooLongOrWrongGivesItsRoomBack(t *testing.T) {
 	})
 }
 
+// Who sends all but the last byte holds what came, for a minute: of that no address
+// has so much that there is none for others.
+func TestOneAddressCannotTakeAllTheRoomForWebhooks(t *testing.T) {
+	inMemory(t, func(t *testing.T, s *Server, l *pipeListener) {
+		var stalled []net.Conn
+		refused := false
+		for !refused && len(stalled) < 2*allSigned/maxSigned {
+			c := l.say(t, fmt.Sprintf(idleHook, maxSigned))
+			stalled = append(stalled, c)
+			go io.WriteString(c, strings.Repeat("x", maxSigned-1)) //nolint:errcheck // it may not be wanted
+			c.SetReadDeadline(time.Now().Add(time.Second))         //nolint:errcheck // a pipe has deadlines
+			if res, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil {
+				refused = res.StatusCode == http.StatusTooManyRequests
+			}
+		}
+		if !refused || !s.hooks.room.TryAcquire(allSigned-mostSigned) {
+			t.Errorf("%d bodies took the room of all", len(stalled))
+		} else {
+			s.hooks.room.Release(allSigned - mostSigned)
+		}
+		for _, c := range stalled {
+			c.Close()
+		}
+		synctest.Wait()
+		s.hasRoom(t)
+	})
+}
+
 // hasRoom wants nothing to be held.
 func (s *Server) hasRoom(t *testing.T) {
 	t.Helper()
@@ -168,6 +198,13 @@ func (s *Server) hasRoom(t *testing.T) {
 		return
 	}
 	s.hooks.room.Release(allSigned)
+	s.limits.mu.Lock()
+	defer s.limits.mu.Unlock()
+	for _, c := range s.limits.clients {
+		if c.held != 0 {
+			t.Errorf("%d bytes are still booked", c.held)
+		}
+	}
 }
 
 // waitingRequests counts the places that clients take.

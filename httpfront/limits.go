@@ -32,6 +32,7 @@ type client struct {
 	bucket  *rate.Limiter
 	guesses *rate.Limiter // looks for credentials that came to nothing, or are under way
 	waiting int
+	held    int64 // bytes of signed bodies
 	seen    time.Time
 }
 
@@ -104,6 +105,27 @@ func (l *limits) guess(r *http.Request) (right func(), ok bool) {
 	return func() { look.CancelAt(now) }, true
 }
 
+// hold books bytes of a signed body to a request's address; false when it holds as
+// much as one may. letGo gives them back.
+func (l *limits) hold(r *http.Request, bytes int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.find(r)
+	if c == nil || c.held+bytes > mostSigned {
+		return false
+	}
+	c.held += bytes
+	return true
+}
+
+func (l *limits) letGo(r *http.Request, bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c := l.find(r); c != nil { // it holds something, so it is there
+		c.held -= bytes
+	}
+}
+
 // allow takes one request from what the client has. Under mu.
 func (l *limits) allow(c *client) bool {
 	return l.rate <= 0 || c.bucket.AllowN(c.seen, 1)
@@ -147,7 +169,7 @@ func (l *limits) sweep(now time.Time) {
 		idle = min(every, time.Duration(burst/float64(l.rate)*float64(time.Second)))
 	}
 	for addr, c := range l.clients {
-		if c.waiting == 0 && now.Sub(c.seen) > idle {
+		if c.waiting == 0 && c.held == 0 && now.Sub(c.seen) > idle {
 			delete(l.clients, addr)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 func TestGitHubsDocumentedSignatureVerifiesAndNotWithOneByteFlipped(t *testing.T) {
 	const secret, payload = "It's a Secret to Everybody", "Hello, World!"
 	const signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
-	s := &Server{hooks: newHooks(nil)}
+	s := &Server{hooks: newHooks(nil), limits: newLimits(Config{})}
 	check := func(body, signature string) error {
 		r := httptest.NewRequest("POST", "/h/x", strings.NewReader(body))
 		r.Header.Set("X-Hub-Signature-256", signature)
