@@ -21,8 +21,8 @@ type Principal struct {
 }
 
 // Token says who brings a token to a user's namespace; "" is no token, which is
-// the user's token named public. The errors are ErrTokenNotFound (of a user
-// without rules, too), ErrTokenExpired, ErrUnavailable, and the context's.
+// the user's token named public. The errors are ErrTokenNotFound (also where there
+// are no rules, or never were good ones), ErrTokenExpired, ErrUnavailable, and the context's.
 func (s *Store) Token(ctx context.Context, user, token string) (*Principal, error) {
 	if token == "" {
 		token = publicToken
@@ -212,7 +212,7 @@ func (p *Principal) rightsIn(ctx context.Context, namespace string) ([]*Rights, 
 func (p *Principal) tokenRights(ctx context.Context) (*Rights, error) {
 	doc, err := p.store.document(ctx, p.namespace)
 	switch {
-	case errors.Is(err, ErrNoUser):
+	case errors.Is(err, ErrNoUser), errors.Is(err, ErrBroken): // a mistake is no stranger's business, nor that there is somebody to make it
 		return nil, ErrTokenNotFound
 	case err != nil:
 		return nil, err

@@ -27,10 +27,11 @@ const (
 // others: whoever asks for a million names that are not there must not push out
 // those that are.
 type shelf[T any] struct {
-	run   *runner
-	fetch func(ctx context.Context, name string, last T) (T, error)
-	good  *otter.Cache[string, kept[T]]
-	none  *otter.Cache[string, kept[T]]
+	run    *runner
+	fetch  func(ctx context.Context, name string, last T) (T, error)
+	absent func(ctx context.Context, name string) bool // of a name not kept: there is nothing, do not ask; nil: always ask
+	good   *otter.Cache[string, kept[T]]
+	none   *otter.Cache[string, kept[T]]
 
 	mu      sync.Mutex // guards flights, and that they and the caches agree
 	flights map[string]*flight[T]
@@ -185,7 +186,11 @@ func (s *shelf[T]) fly(name string, f *flight[T]) {
 // ask asks the source once.
 func (s *shelf[T]) ask(name string) kept[T] {
 	last, known := s.look(name)
-	value, err := s.askSource(name, last.value)
+	var value T
+	err := ErrNoUser
+	if known || s.absent == nil || !s.absent(s.run.ctx, name) {
+		value, err = s.askSource(name, last.value)
+	}
 	now := time.Now()
 	switch {
 	case err == nil:

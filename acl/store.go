@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"patchwork/notify"
 )
 
@@ -32,7 +34,16 @@ type Store struct {
 	keys   *shelf[AccountKeys]
 	users  *shelf[[]string] // has one name, everyone
 	admins []string
+	firsts *rate.Limiter // reads of names of which nothing was kept
 }
+
+// How many names of which nothing is kept are asked for, in all: at once, and a
+// second. Beyond that the source's list of users says that there is nobody. Names
+// cost nothing to make up, and the forge is not ours to flood.
+const (
+	firstBurst = 200
+	firstRate  = 10
+)
 
 // everyone is the name under which the list of users is kept.
 const everyone = ""
@@ -55,6 +66,7 @@ func NewStore(cfg Config) (*Store, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{cfg: cfg, source: cfg.Source, admins: slices.Clone(cfg.Admins)}
+	s.firsts = rate.NewLimiter(firstRate, firstBurst)
 	if s.source == nil {
 		s.source = nowhere{}
 	}
@@ -72,7 +84,14 @@ func NewStore(cfg Config) (*Store, error) {
 		})
 	s.users = newShelf(s.run, func(u []string) int { return 32 * len(u) },
 		func(ctx context.Context, _ string, _ []string) ([]string, error) { return s.source.Users(ctx) })
+	s.rules.absent, s.keys.absent = s.stranger, s.stranger
 	return s, nil
+}
+
+// stranger tells that the source need not be asked for a user of whom nothing is
+// kept.
+func (s *Store) stranger(ctx context.Context, user string) bool {
+	return !s.firsts.Allow() && s.unlisted(ctx, user)
 }
 
 // Close ends what is being read, and waits for it. Questions that would have to
@@ -153,7 +172,7 @@ func (s *Store) Knows(ctx context.Context, user string) (bool, error) {
 }
 
 // unlisted tells whether the source is known not to have a user. It is asked when
-// the user's rules cannot be read.
+// the user's rules cannot be read, or had better not be.
 func (s *Store) unlisted(ctx context.Context, user string) bool {
 	users, err := s.users.get(ctx, everyone)
 	return err == nil && !slices.Contains(users, user)

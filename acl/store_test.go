@@ -270,8 +270,8 @@ func TestAFileWithAMistakeKeepsTheLastGoodOne(t *testing.T) {
 		if n := strings.Count(log.String(), "has a mistake"); n != 1 || !strings.Contains(log.String(), "user=alice line=2 column=1") {
 			t.Errorf("it was told %d times:\n%s", n, log.String())
 		}
-		if _, err := s.Token(t.Context(), "bob", "T"); !errors.Is(err, ErrBroken) || !errors.Is(err, ErrUnavailable) {
-			t.Errorf("%v, want ErrBroken", err)
+		if _, err := s.Token(t.Context(), "bob", "T"); !errors.Is(err, ErrTokenNotFound) {
+			t.Errorf("%v, want ErrTokenNotFound", err)
 		}
 		if r, err := s.Report(t.Context(), "bob"); err != nil || r.Problem == "" || r.Rules != "" {
 			t.Errorf("%+v, %v", r, err)
