@@ -125,6 +125,7 @@ type Counts struct {
 	Consumers   int // receivers of one message that wait
 	Subscribers int // followers
 	Pipes       int // followers that are one half of a pipe
+	Waiting     int // producers that wait at this moment for somebody to receive
 }
 
 // Peek returns who is on the channel, and takes nothing. Both ends of a
@@ -139,7 +140,10 @@ func (b *Broker) Peek(n Name) Counts {
 }
 
 func (ch *channel) counts() Counts {
-	c := Counts{Producers: ch.offers.n, Consumers: ch.consumers.n - len(ch.subs), Subscribers: len(ch.subs)}
+	c := Counts{Producers: ch.offers.n, Consumers: ch.consumers.n - len(ch.subs), Subscribers: len(ch.subs), Waiting: ch.offers.n}
+	if ch.arrival != nil {
+		c.Waiting += ch.arrival.waiting
+	}
 	for p := range ch.pubs {
 		if p.opts.Pipe == nil {
 			c.Producers++

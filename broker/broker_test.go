@@ -430,7 +430,7 @@ func TestPeekCountsAndTakesNothing(t *testing.T) {
 		send(t.Context(), b, jobs, "1")
 		send(t.Context(), b, jobs, "2")
 		synctest.Wait()
-		if c := b.Peek(jobs); c != (Counts{Producers: 2}) {
+		if c := b.Peek(jobs); c != (Counts{Producers: 2, Waiting: 2}) {
 			t.Errorf("%+v", c)
 		}
 		receive(t.Context(), b, jobs)

@@ -59,7 +59,7 @@ func TestInvariant1AChannelExistsExactlyWhileSomebodyHoldsIt(t *testing.T) {
 
 // b0 checks that counts are not negative.
 func b0(c Counts) Counts {
-	return Counts{max(c.Producers, 0), max(c.Consumers, 0), max(c.Subscribers, 0), max(c.Pipes, 0)}
+	return Counts{max(c.Producers, 0), max(c.Consumers, 0), max(c.Subscribers, 0), max(c.Pipes, 0), max(c.Waiting, 0)}
 }
 
 func TestInvariant2MatchingIsInOrderAndCancellingLosesNothing(t *testing.T) {

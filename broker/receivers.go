@@ -189,6 +189,7 @@ func (p *Publisher) current() bool {
 
 // An arrival is what publishers without receivers wait for together.
 type arrival struct {
+	waiting   int           // how many they are; guarded by Broker.mu
 	done      chan struct{} // closed when a receiver arrives, or the channel is destroyed
 	destroyed bool          // written before done is closed
 }
@@ -209,7 +210,9 @@ func (p *Publisher) awaitArrival(ctx context.Context) error {
 		p.ch.arrival = &arrival{done: make(chan struct{})}
 	}
 	arrival := p.ch.arrival
+	arrival.waiting++
 	p.b.mu.Unlock()
+	var err error
 	select {
 	case <-arrival.done:
 		if arrival.destroyed {
@@ -217,8 +220,12 @@ func (p *Publisher) awaitArrival(ctx context.Context) error {
 		}
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		err = context.Cause(ctx)
 	case <-p.b.closed:
-		return ErrClosed
+		err = ErrClosed
 	}
+	p.b.mu.Lock()
+	arrival.waiting--
+	p.b.mu.Unlock()
+	return err
 }

@@ -148,7 +148,7 @@ func TestLsShowsTheOwnTopicsAndThePublicOnesHeld(t *testing.T) {
 	start(t, other, "sub -p -k other")
 	start(t, other, "sub -p -k news")
 	start(t, other, "sub -k his")
-	d.producers(name(t, alice, "waits"), 1)
+	eventually(t, "the publisher waits", func() bool { return d.b.Peek(name(t, alice, "waits")).Waiting == 1 })
 	d.subscribers(parse(t, "public/news"), 2)
 	d.subscribers(parse(t, "public/other"), 1)
 	d.subscribers(name(t, alice, "logs/app"), 1)
@@ -185,4 +185,99 @@ func TestLsShowsTheOwnTopicsAndThePublicOnesHeld(t *testing.T) {
 		_, out, _ := do(t, c, "ls", "")
 		return !strings.Contains(out, "news")
 	})
+}
+
+// listing is what ls -json says of one topic; ok is false when it says nothing.
+func listing(t *testing.T, c *gossh.Client, topic string) (l listed, ok bool) {
+	t.Helper()
+	code, out, stderr := do(t, c, "ls -json", "")
+	var all []listed
+	if err := json.Unmarshal([]byte(out), &all); err != nil || code != 0 {
+		t.Fatalf("%d %q %q %v", code, out, stderr, err)
+	}
+	for _, l := range all {
+		if l.Topic == topic {
+			return l, true
+		}
+	}
+	return listed{}, false
+}
+
+func TestLsCountsThoseThatWaitForSomebody(t *testing.T) {
+	d := open(t, func(c *Config) { c.Broker = broker.New(broker.Options{}) })
+	alice := newKey(t)
+	c := d.dial(alice)
+	own := KeyNamespace(alice.PublicKey()) + "/"
+	waiting := func(topic string, publishers, waiting int) {
+		t.Helper()
+		eventually(t, topic+" is listed so", func() bool {
+			l, ok := listing(t, c, own+topic)
+			return ok && l.Publishers == publishers && l.Waiting == waiting
+		})
+	}
+	// Two wait; a third does not, though nobody receives what it sends.
+	start(t, c, "pub x").send("1")
+	start(t, c, "pub x").send("2")
+	start(t, c, "pub -b=false x").send("3")
+	waiting("x", 3, 2)
+	// When somebody came nobody waits, though the publishers have not ended.
+	sub := start(t, c, "sub -k x")
+	waiting("x", 3, 0)
+	sub.ses.Close()
+	d.subscribers(parse(t, own+"x"), 0)
+
+	// One who takes one message keeps its publisher from waiting, and no other.
+	got := make(chan *broker.Delivery, 1)
+	start(t, c, "pub one").send("begun")
+	go func() {
+		m, err := d.b.Receive(t.Context(), parse(t, own+"one"))
+		if err != nil {
+			t.Error(err)
+		}
+		got <- m
+	}()
+	m := <-got
+	defer m.Done(broker.ErrGone)
+	waiting("one", 1, 0)
+	start(t, c, "pub -e one")
+	waiting("one", 2, 1)
+
+	// In a queue it is those in line, though a consumer is there, who is busy.
+	start(t, c, "pub queue/x").send("under way")
+	busy := start(t, c, "sub queue/x")
+	eventually(t, "it is busy", func() bool { return busy.out.String() != "" })
+	waiting("queue/x", 0, 0)
+	start(t, c, "pub -e queue/x")
+	waiting("queue/x", 1, 1)
+	// Requests too.
+	start(t, c, "pub req/x").send("?")
+	waiting("req/x", 1, 1)
+	start(t, c, "sub res/x")
+	eventually(t, "it is taken", func() bool { l, _ := listing(t, c, own+"req/x"); return l.Waiting == 0 })
+}
+
+func TestLsShowsThePublicTopicsThatAPatternIsOn(t *testing.T) {
+	d := open(t, nil)
+	alice, bob := newKey(t), newKey(t)
+	c, other := d.dial(alice), d.dial(bob)
+	start(t, other, "sub -p -k logs/web")
+	start(t, other, "sub -p -k news")
+	start(t, other, "sub -p -k -a bob logs/guarded")
+	start(t, other, "sub -p -k res/logs")
+	eventually(t, "all are there", func() bool { return d.b.Stats().Channels == 4 && d.b.Stats().Subscribers == 3 })
+	wild := start(t, c, "sub -p -k '*logs*'")
+	eventually(t, "it is on the topic", func() bool {
+		l, ok := listing(t, c, "public/logs/web")
+		return ok && l.Subscribers == 2
+	})
+	for _, topic := range []string{"news", "logs/guarded", "req/logs"} {
+		if _, ok := listing(t, c, "public/"+topic); ok {
+			t.Errorf("%s is shown", topic)
+		}
+	}
+	if _, ok := listing(t, c, "public/logs/web"); !ok {
+		t.Error("the topic is not shown")
+	}
+	wild.ses.Close()
+	eventually(t, "what was left is not shown", func() bool { _, ok := listing(t, c, "public/logs/web"); return !ok })
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"text/tabwriter"
 
 	"patchwork/broker"
@@ -23,7 +22,7 @@ type listed struct {
 	Publishers  int      `json:"publishers"`
 	Subscribers int      `json:"subscribers"`
 	Pipes       int      `json:"pipes"`
-	Waiting     int      `json:"waiting"` // publishers that nobody receives from yet
+	Waiting     int      `json:"waiting"` // publishers that wait for somebody to receive
 	Access      []string `json:"access"`
 }
 
@@ -85,75 +84,27 @@ func (s *session) topics() []listed {
 		}
 	}
 	own, held := s.caller.Namespace(), s.srv.held.of(s.as.Key)
-	var names []broker.Name
-	list := []listed{} // [] in JSON, and not null
+	inUse := map[broker.Name]broker.Counts{}
 	b.Each(func(n broker.Name, c broker.Counts) {
-		if !held[n] && (n.Namespace() != own || !shown(n)) {
-			return
+		if n.Namespace() == own && shown(n) || held.named(n) || held.matched(n) {
+			inUse[n] = c
 		}
-		l := listed{
+	})
+	list := []listed{} // [] in JSON, and not null
+	for n, c := range inUse {
+		access := b.AccessOf(n)
+		if access != nil && n.Namespace() != own && !held.named(n) {
+			continue // a pattern is not on it
+		}
+		list = append(list, listed{
 			Topic:       n.String(),
 			Publishers:  c.Producers,
 			Subscribers: c.Consumers + c.Subscribers - c.Pipes,
 			Pipes:       c.Pipes,
-		}
-		if c.Consumers+c.Subscribers == 0 {
-			l.Waiting = c.Producers
-		}
-		names, list = append(names, n), append(list, l)
-	})
-	for i, n := range names {
-		list[i].Access = append([]string{}, b.AccessOf(n)...)
+			Waiting:     c.Waiting,
+			Access:      append([]string{}, access...),
+		})
 	}
 	slices.SortFunc(list, func(a, b listed) int { return cmp.Compare(a.Topic, b.Topic) })
 	return list
-}
-
-// A register knows which public topics each caller's sessions are on.
-type register struct {
-	mu sync.Mutex // guards on
-	on map[string]map[broker.Name]int
-}
-
-// add counts a session in; what it returns counts it out.
-func (r *register) add(who string, n broker.Name) (leave func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.on == nil {
-		r.on = map[string]map[broker.Name]int{}
-	}
-	if r.on[who] == nil {
-		r.on[who] = map[broker.Name]int{}
-	}
-	r.on[who][n]++
-	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.on[who][n]--; r.on[who][n] == 0 {
-			delete(r.on[who], n)
-		}
-		if len(r.on[who]) == 0 {
-			delete(r.on, who)
-		}
-	}
-}
-
-// of returns what the sessions of somebody are on.
-func (r *register) of(who string) map[broker.Name]bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	names := map[broker.Name]bool{}
-	for n := range r.on[who] {
-		names[n] = true
-	}
-	return names
-}
-
-// on registers that the session is on a topic, for ls. What it returns is due when
-// it leaves. Topics of the caller's own are listed without that.
-func (s *session) on(n broker.Name) (leave func()) {
-	if n.Namespace() != public {
-		return func() {}
-	}
-	return s.srv.held.add(s.as.Key, n.Request())
 }

@@ -16,18 +16,19 @@ func runSub(s *session, o *options) error {
 		if err != nil {
 			return err
 		}
-		defer s.on(name)()
 		switch name.Kind() {
 		case broker.Req:
 			return usage("req/ is the end that asks; take requests with: sub %s", quoted("res/"+strings.TrimPrefix(name.Topic(), "req/")))
 		case broker.Res:
+			defer s.on(name)()
 			return s.takeRequests(name, o)
 		}
 	}
-	sub, err := s.subscribe(o, broker.SubscribeOptions{Stay: o.keep, OnCut: s.onCut})
+	sub, leave, err := s.subscribe(o, broker.SubscribeOptions{Stay: o.keep, OnCut: s.onCut})
 	if err != nil {
 		return err
 	}
+	defer leave()
 	// Without a Next after it, what was read last is not acknowledged: a queue
 	// message whose write failed goes to somebody else.
 	defer sub.Close()
@@ -61,40 +62,51 @@ func runSub(s *session, o *options) error {
 	}
 }
 
-// subscribe follows a topic, or with a * in it all that match.
-func (s *session) subscribe(o *options, opts broker.SubscribeOptions) (*broker.Subscription, error) {
-	b := s.srv.cfg.Broker
+// subscribe follows a topic, or with a * in it all that match. leave is due when
+// the subscription is over.
+func (s *session) subscribe(o *options, opts broker.SubscribeOptions) (sub *broker.Subscription, leave func(), err error) {
 	if strings.Contains(o.topic, "*") {
-		if o.access != nil {
-			return nil, usage("an access list is for one topic, and not for a pattern")
-		}
-		full := s.fullName(o.topic, o.public)
-		pattern, err := broker.ParsePattern(full)
-		if err != nil {
-			return nil, err
-		}
-		namespace, _, _ := strings.Cut(full, "/")
-		allow := s.caller.Filter(s.ctx, Receive, namespace)
-		if allow == nil {
-			return nil, denied(full)
-		}
-		opts.As = s.as
-		return b.SubscribeMatch(pattern, func(n broker.Name) bool { return !isCall(n) && allow(n) }, opts)
+		return s.subscribeMatch(o, opts)
 	}
 	name, err := s.channel(o.topic, o.public, Receive)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := s.mayList(name, o); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	opts.As, opts.Access = s.as, o.access
-	sub, err := b.Subscribe(name, opts)
+	sub, err = s.srv.cfg.Broker.Subscribe(name, opts)
 	if err == nil && s.leftOut(name) {
 		sub.Close()
-		return nil, denied(name.String())
+		err = denied(name.String())
 	}
-	return sub, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return sub, s.on(name), nil
+}
+
+func (s *session) subscribeMatch(o *options, opts broker.SubscribeOptions) (sub *broker.Subscription, leave func(), err error) {
+	if o.access != nil {
+		return nil, nil, usage("an access list is for one topic, and not for a pattern")
+	}
+	full := s.fullName(o.topic, o.public)
+	pattern, err := broker.ParsePattern(full)
+	if err != nil {
+		return nil, nil, err
+	}
+	namespace, _, _ := strings.Cut(full, "/")
+	allow := s.caller.Filter(s.ctx, Receive, namespace)
+	if allow == nil {
+		return nil, nil, denied(full)
+	}
+	opts.As = s.as
+	sub, err = s.srv.cfg.Broker.SubscribeMatch(pattern, func(n broker.Name) bool { return !isCall(n) && allow(n) }, opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	return sub, s.onAll(namespace, pattern), nil
 }
 
 // deliver writes events to stdout. When one of them is the end of a queue message
