@@ -1,6 +1,7 @@
 package httpfront_test
 
 import (
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -85,4 +86,58 @@ func TestANameThatIsNoneIsDroppedAndCounted(t *testing.T) {
 	if a := r.get("/metrics"); !strings.Contains(a.body, "patchwork_http_invalid_headers_total 1") {
 		t.Errorf("not counted: %.300s", a.body)
 	}
+}
+
+// net/http reads requests before anybody else sees them, and refuses these as a whole:
+// there is no message then, whose other headers could be kept. It has no hook for it,
+// and without reading requests as it does nobody could take the lines out before it.
+// RFC 9112, sections 5 and 5.1, has servers refuse most of them; RFC 9110, section 5.5, lets
+// them refuse the rest.
+func TestARequestWithALineThatIsNoHeaderIsA400AndNoMessage(t *testing.T) {
+	r := start(t)
+	got := later(func() answer { return r.get("/p/odd") })
+	r.consumers("odd", 1)
+	for what, line := range map[string]string{
+		"NUL in a value":                  "Patch-H-A: a\x00b",
+		"a control character in a value":  "Patch-H-A: a\x1bb",
+		"DEL in a value":                  "Patch-H-A: a\x7fb",
+		"a bare CR in a value":            "Patch-H-A: a\rb",
+		"a control character in any":      "X-Other: a\x01",
+		"a space before the colon":        "Patch-H-A : b",
+		"a space in a name":               "Patch-H-A B: c",
+		"a bracket in a name":             "Patch-H-(A): b",
+		"a letter beyond ASCII in a name": "Patch-H-\u00c4: b",
+		"no name":                         ": b",
+		"no colon":                        "Patch-H-A",
+	} {
+		w := r.dial("POST /p/odd HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n" + line + "\r\n\r\nhi")
+		res, _ := w.answer()
+		text, err := io.ReadAll(res.Body)
+		if err != nil || res.StatusCode != 400 || !res.Close || strings.ContainsAny(string(text), "\r\n") {
+			t.Errorf("%s: %s %q, %v", what, res.Status, text, err)
+		}
+	}
+	r.consumers("odd", 1) // it has seen none of them
+	// These are headers, and pass.
+	for line, value := range map[string]string{
+		"Patch-H-A: caf\u00e9 \xff":     "caf\u00e9 \xff",
+		"Patch-H-A: a\tb":               "a\tb",
+		"Patch-H-A:":                    "",
+		"Patch-H-A:  padded  ":          "padded",
+		"Patch-H-A: folded\r\n  on":     "folded on",
+		"Patch-H-A: !#$%&'*+-.^_`|~\"{": "!#$%&'*+-.^_`|~\"{",
+	} {
+		w := r.dial("POST /p/odd HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n" + line + "\r\n\r\nhi")
+		if res, _ := w.answer(); res.StatusCode != 200 {
+			t.Errorf("%q: %s", line, res.Status)
+			continue
+		}
+		if a := soon(t, got); a.code != 200 || len(a.header["A"]) != 1 || a.header["A"][0] != value {
+			t.Errorf("%q: %+v", line, a)
+		}
+		got = later(func() answer { return r.get("/p/odd") })
+		r.consumers("odd", 1)
+	}
+	want(t, r.post("/p/odd", "end"), 200, "")
+	soon(t, got)
 }
