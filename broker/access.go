@@ -15,8 +15,8 @@ import (
 type Identity struct {
 	User string // namespace of its own: "alice", "key-…"
 	Key  string // fingerprint of an SSH key, "SHA256:…"
-	// Guest says that only the channel's access list lets it in: when the list
-	// goes, the guest is shown out with [ErrDenied].
+	// Guest says that only the channel's access list lets it in: without a list it
+	// does not come in, and when the list goes it is shown out, with [ErrDenied].
 	Guest bool
 }
 
@@ -61,7 +61,7 @@ func isFingerprint(text string) bool {
 
 type identityKey struct{}
 
-// As returns a context under which [Broker.Send], [Broker.Receive] and
+// As returns a context under which [Broker.Send], [Broker.Receive], [Broker.Call] and
 // [Broker.Answer] act as id.
 func As(ctx context.Context, id Identity) context.Context {
 	return context.WithValue(ctx, identityKey{}, id)
@@ -148,7 +148,7 @@ func (b *Broker) join(n Name, id Identity, list []string) (*channel, error) {
 
 // admit checks id against the list of a channel. Under mu.
 func (ch *channel) admit(id Identity) error {
-	if ch.guard != nil && !ch.guard.admits(ch.name, id) {
+	if ch.guard == nil && id.Guest || ch.guard != nil && !ch.guard.admits(ch.name, id) {
 		return ErrDenied
 	}
 	return nil

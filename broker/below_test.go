@@ -9,7 +9,7 @@ import (
 // asksFor runs a call to its end and returns the answer.
 func asksFor(ctx context.Context, b *Broker, n Name, q string) <-chan result {
 	return later(func() result {
-		c, err := b.Call(n, msg(q))
+		c, err := b.Call(ctx, n, msg(q))
 		if err != nil {
 			return result{"", err}
 		}

@@ -150,7 +150,7 @@ func BenchmarkCall(b *testing.B) {
 		}
 	})
 	for b.Loop() {
-		c, _ := br.Call(reqX, msg("question"))
+		c, _ := br.Call(ctx, reqX, msg("question"))
 		sent := later(func() error { return c.Send(ctx) })
 		d, err := c.Answer(ctx, 0, 0)
 		if err != nil {

@@ -42,6 +42,7 @@ const (
 type switched struct {
 	to   Name
 	wait time.Duration
+	as   Identity                // of the responder, who receives there for the requester
 	undo context.CancelCauseFunc // ends the wait for it; nil before it began
 }
 
@@ -58,19 +59,23 @@ var errReturned = errors.New("the responder left before it had the request")
 // Call opens a request on n ("…/req/X") and puts it in line. The caller runs
 // Send in one goroutine and Answer in another, and closes the call when it is
 // done with the answer or will not have one; Send may still be running then. It
-// returns [ErrClosed] on a broker that is going down.
-func (b *Broker) Call(n Name, m Message) (*Call, error) {
+// returns [ErrClosed] on a broker that is going down, or [ErrDenied]. ctx says who
+// asks, and no more.
+func (b *Broker) Call(ctx context.Context, n Name, m Message) (*Call, error) {
 	c := &Call{b: b, id: rand.Text(), m: m, wake: make(chan struct{}, 1)}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.down {
 		return nil, ErrClosed
 	}
-	c.home = b.hold(n.Request())
+	var err error
+	if c.home, err = b.join(n, identityOf(ctx), nil); err != nil {
+		return nil, err
+	}
 	c.ch = c.home
 	b.calls[c.id] = c
 	c.req = b.offer(c.ch, m)
-	c.req.call, c.req.info.Reply = c, c.id
+	c.req.call, c.req.info.Reply, c.req.as = c, c.id, identityOf(ctx)
 	b.place(c.req)
 	return c, nil
 }
@@ -143,8 +148,9 @@ func (b *Broker) callReturned(c *Call) {
 }
 
 // Switch says, of a request, that its answer is whatever is posted next to the
-// channel to, within wait; else the requester gets [ErrNoAnswer]. It does nothing
-// when the delivery is not a request or is being answered already.
+// channel to, within wait; else the requester gets [ErrNoAnswer]. It is received for
+// the requester as by the responder, whose rights it takes. Switch does nothing when the
+// delivery is not a request or is being answered already.
 func (d *Delivery) Switch(to Name, wait time.Duration) {
 	b := d.b
 	b.mu.Lock()
@@ -157,6 +163,6 @@ func (d *Delivery) Switch(to Name, wait time.Duration) {
 		return
 	}
 	c.ch.forget(c)
-	c.switched = &switched{to: to, wait: wait}
+	c.switched = &switched{to: to, wait: wait, as: d.as}
 	signal(c.wake)
 }

@@ -18,7 +18,7 @@ func asks(ctx context.Context, b *Broker, body string, take, answer time.Duratio
 
 func asksWith(ctx context.Context, b *Broker, m Message, take, answer time.Duration) <-chan result {
 	return later(func() result {
-		c, err := b.Call(reqX, m)
+		c, err := b.Call(ctx, reqX, m)
 		if err != nil {
 			return result{"", err}
 		}

@@ -187,7 +187,7 @@ func TestCloseOfTheBrokerAndCalls(t *testing.T) {
 		if err := b.Answer(t.Context(), resX, "", msg("c")); err != ErrClosed {
 			t.Error(err)
 		}
-		if _, err := b.Call(reqX, Message{}); err != ErrClosed {
+		if _, err := b.Call(t.Context(), reqX, Message{}); err != ErrClosed {
 			t.Error(err)
 		}
 	})
@@ -213,7 +213,7 @@ func TestCloseOfACallMakesItsHalvesReturn(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			bubble(t, Options{}, func(t *testing.T, b *Broker) {
-				c, _ := b.Call(reqX, msg("q"))
+				c, _ := b.Call(t.Context(), reqX, msg("q"))
 				sent := later(func() error { return c.Send(t.Context()) })
 				answer := later(func() error { _, err := c.Answer(t.Context(), 0, 0); return err })
 				synctest.Wait()

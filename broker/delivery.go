@@ -13,6 +13,7 @@ type Delivery struct {
 
 	b     *Broker
 	ch    *channel
+	as    Identity // of the receiver
 	offer *offer
 	box   *mailbox
 	wake  chan struct{}

@@ -27,7 +27,7 @@ func TestInvariant1AChannelExistsExactlyWhileSomebodyHoldsIt(t *testing.T) {
 			},
 			"answer": func(ctx context.Context) { b.Answer(ctx, resX, "", msg("a")) },
 			"call": func(ctx context.Context) {
-				c, _ := b.Call(reqX, msg("q"))
+				c, _ := b.Call(t.Context(), reqX, msg("q"))
 				c.Answer(ctx, 0, 0)
 				c.Close()
 			},
@@ -110,7 +110,7 @@ func TestInvariant3WhoeverWaitsIsWokenByEventContextAndClose(t *testing.T) {
 			return p.Write(ctx, nil)
 		},
 		"call": func(ctx context.Context, b *Broker) error {
-			c, _ := b.Call(reqX, msg("q"))
+			c, _ := b.Call(t.Context(), reqX, msg("q"))
 			defer c.Close()
 			_, err := c.Answer(ctx, 0, 0)
 			return err

@@ -84,7 +84,7 @@ func (b *Broker) await(ctx context.Context, ch *channel, w *waiter) (*Delivery, 
 		if t.err != nil {
 			return nil, t.err
 		}
-		d := &Delivery{b: b, ch: ch, offer: t.offer, box: t.box}
+		d := &Delivery{b: b, ch: ch, as: w.as, offer: t.offer, box: t.box}
 		if t.box != nil {
 			d.Info = t.box.info
 		}

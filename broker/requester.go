@@ -155,7 +155,7 @@ func (c *Call) receiveFrom(ctx context.Context, sw *switched) (*Delivery, error)
 	c.b.mu.Unlock()
 	ctx, cancel := context.WithTimeoutCause(ctx, sw.wait, ErrNoAnswer)
 	defer cancel()
-	d, err := c.b.Receive(ctx, sw.to)
+	d, err := c.b.Receive(As(ctx, sw.as), sw.to)
 	if err != nil {
 		return nil, err
 	}

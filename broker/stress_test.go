@@ -261,7 +261,7 @@ func TestStressEveryRequesterGetsItsAnswerOrAnError(t *testing.T) {
 			defer cancel()
 		}
 		s := text(id, 1+r.IntN(300))
-		c, err := b.Call(reqX, msg(s))
+		c, err := b.Call(t.Context(), reqX, msg(s))
 		if err != nil {
 			t.Error(err)
 			return

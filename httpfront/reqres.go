@@ -37,7 +37,7 @@ func (s *Server) ask(w *response, r *http.Request, c channel) error {
 		}
 	}
 	s.metric.message(w, c, "request")
-	call, err := s.broker.Call(c.name, m)
+	call, err := s.broker.Call(r.Context(), c.name, m)
 	if err != nil {
 		return err
 	}

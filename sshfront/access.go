@@ -51,7 +51,3 @@ func (s *session) guard(n broker.Name, o *options) (leave func(), err error) {
 	}
 	return p.Close, nil
 }
-
-// An access list may go while a guest comes in. leftOut tells, once the guest is
-// in, that it was let in by nobody.
-func (s *session) leftOut(n broker.Name) bool { return s.guest && !s.invited(n.String()) }

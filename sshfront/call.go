@@ -37,10 +37,6 @@ func (s *session) pubCall(name broker.Name, o *options) error {
 // ask sends stdin as a request and prints the answer while it comes. An answer
 // that is an error is exit status 1.
 func (s *session) ask(name broker.Name, o *options) error {
-	// Unlike all other ways in, Call asks no access list.
-	if guarded, admitted := s.srv.cfg.Broker.Admits(name, s.as); guarded && !admitted {
-		return broker.ErrDenied
-	}
 	if !o.block {
 		if !s.hasReceiver(name) {
 			return refused("nobody takes requests on %s; nothing was sent", o.topic)
@@ -55,7 +51,7 @@ func (s *session) ask(name broker.Name, o *options) error {
 	defer cancel(nil)
 	m := s.stdinMessage(ctx, o)
 	m.Header = broker.Header{"Patch-Method": {"POST"}, "Patch-Uri": {webPath(name)}}
-	call, err := s.srv.cfg.Broker.Call(name, m)
+	call, err := s.srv.cfg.Broker.Call(ctx, name, m)
 	if err != nil {
 		return err
 	}

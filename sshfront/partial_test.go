@@ -61,23 +61,22 @@ func openShared(t *testing.T, get, post string, change func(*Config)) (d *door, 
 	return d, d.dial(hers), d.dial(his)
 }
 
+// soon is wait for a command that must end by itself, and is ended if it does not.
+func (r *run) soon() int {
+	r.t.Helper()
+	late := time.AfterFunc(20*time.Second, func() { r.ses.Close() })
+	defer late.Stop()
+	return r.wait()
+}
+
 // refuses wants a command to be refused in one line, with nothing on stdout.
 func refuses(t *testing.T, c *gossh.Client, cmd, part string) {
 	t.Helper()
 	r := start(t, c, cmd)
 	r.in.Close()
-	ended := make(chan int, 1)
-	go func() { ended <- r.wait() }()
-	select {
-	case code := <-ended:
-		stderr := r.err.String()
-		if code != 1 || r.out.String() != "" || !strings.HasPrefix(stderr, "access denied") || !strings.Contains(stderr, part) || strings.Count(stderr, "\n") != 1 {
-			t.Errorf("%s: %d %q %q", cmd, code, r.out.String(), stderr)
-		}
-	case <-time.After(20 * time.Second):
-		t.Errorf("%s is not refused", cmd)
-		r.ses.Close()
-		<-ended
+	code, stderr := r.soon(), r.err.String()
+	if code != 1 || r.out.String() != "" || !strings.HasPrefix(stderr, "access denied") || !strings.Contains(stderr, part) || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("%s: %d %q %q", cmd, code, r.out.String(), stderr)
 	}
 }
 
@@ -205,4 +204,44 @@ func TestAKeyWithSomeRightsHasNoMonitorsAndNotifiesNobody(t *testing.T) {
 			t.Errorf("alice's %s: %d %q", cmd, code, stderr)
 		}
 	}
+}
+
+// A guest who waits in the channel's line when the list goes is shown out. One who
+// waits for input, or is busy with a message, finds no way back in.
+func TestAGuestBetweenTwoMessagesLeavesWithTheAccessList(t *testing.T) {
+	d, alice, _ := openShared(t, "", "", nil)
+	guest := newKey(t)
+	list := func(topic string) *broker.Publisher {
+		p, err := d.b.Publish(parse(t, "alice/"+topic), broker.PublishOptions{
+			As: broker.Identity{User: "alice"}, Access: []string{KeyNamespace(guest.PublicKey())},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	shownOut := func(r *run) {
+		t.Helper()
+		if code := r.soon(); code != 1 || !strings.Contains(r.err.String(), "access denied") {
+			t.Errorf("%d %q", code, r.err.String())
+		}
+	}
+	p := list("queue/x")
+	sub := start(t, alice, "sub -k queue/x")
+	lines := start(t, d.dial(guest), "pub -l alice/queue/x").send("one\n")
+	eventually(t, "the first arrived", func() bool { return sub.out.String() == "one\n" && d.b.Stats().Transfers == 0 })
+	p.Close()
+	lines.send("two\n")
+	shownOut(lines)
+	if got := sub.out.String(); got != "one\n" {
+		t.Errorf("she got %q", got)
+	}
+
+	p = list("req/api")
+	serves := start(t, d.dial(guest), "sub -k alice/res/api")
+	asks := start(t, alice, "pub req/api").send("begun")
+	eventually(t, "it is taken", func() bool { return serves.out.String() == "begun" })
+	p.Close()
+	asks.in.Close()
+	shownOut(serves)
 }

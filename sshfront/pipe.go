@@ -35,9 +35,6 @@ func runPipe(s *session, o *options) error {
 		return err
 	}
 	defer sub.Close()
-	if s.leftOut(name) {
-		return denied(name.String())
-	}
 	pub, err := s.srv.cfg.Broker.Publish(name, broker.PublishOptions{
 		RoundRobin: o.roundRobin, Pipe: sub, Echo: o.echo, As: s.as, Access: o.access,
 	})

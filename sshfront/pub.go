@@ -42,9 +42,6 @@ func runPub(s *session, o *options) error {
 		return err
 	}
 	defer p.Close()
-	if s.leftOut(name) {
-		return denied(name.String())
-	}
 	b := &broadcast{s: s, o: o, name: name, p: p}
 	if o.block && !s.hasReceiver(name) {
 		s.talk("waiting for a subscriber; receive with: %s", s.example("sub", s.joinedAs(topic, o), o.public))

@@ -77,10 +77,6 @@ func (s *session) subscribe(o *options, opts broker.SubscribeOptions) (sub *brok
 	}
 	opts.As, opts.Access = s.as, o.access
 	sub, err = s.srv.cfg.Broker.Subscribe(name, opts)
-	if err == nil && s.leftOut(name) {
-		sub.Close()
-		err = denied(name.String())
-	}
 	if err != nil {
 		return nil, nil, err
 	}
