@@ -186,6 +186,7 @@ func (s *Server) took(r *http.Request, events []broker.Event) error {
 	if limit <= 0 {
 		limit = lastWord
 	}
+	pause := time.Duration(0)
 	for end := time.Now().Add(limit); ; {
 		switch {
 		case hungUp(conn):
@@ -197,12 +198,20 @@ func (s *Server) took(r *http.Request, events []broker.Event) error {
 		}
 		// The system does not tell when the last acknowledgement comes. It is a
 		// round trip away, or as far as the client is slow.
+		pause = nextLook(pause)
 		select {
-		case <-time.After(2 * time.Millisecond):
+		case <-time.After(pause):
 		case <-r.Context().Done():
 			return errClientGone
 		}
 	}
+}
+
+// nextLook is how long to wait for the next look at a socket. It grows with what was
+// waited already, up to a quarter of a second: thousands of followers that do not read
+// must not keep the relay busy.
+func nextLook(last time.Duration) time.Duration {
+	return min(max(2*last, 2*time.Millisecond), 250*time.Millisecond)
 }
 
 // followFramed streams message after message as events, until the client ends

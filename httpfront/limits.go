@@ -30,7 +30,8 @@ type limits struct {
 // A client is what is remembered of one address.
 type client struct {
 	bucket  *rate.Limiter
-	guesses *rate.Limiter // looks for credentials that came to nothing, or are under way
+	guesses *rate.Limiter // looks for credentials that came to nothing
+	looking int           // of them, those that are under way
 	waiting int
 	held    int64 // bytes of signed bodies
 	seen    time.Time
@@ -85,24 +86,27 @@ func (l *limits) charge(r *http.Request) bool {
 const guessBurst = 200
 
 // guess books a look for a credential before it is made, for a look may cost a
-// read of the source of rules. right takes it back when the credential was good.
-func (l *limits) guess(r *http.Request) (right func(), ok bool) {
+// read of the source of rules. settle is due when it was, and says whether the
+// credential was good: such a look costs nothing.
+func (l *limits) guess(r *http.Request) (settle func(good bool), ok bool) {
 	if l.rate <= 0 {
-		return func() {}, true
+		return func(bool) {}, true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.find(r)
-	if c == nil {
+	if c == nil || c.guesses.TokensAt(c.seen) < float64(c.looking+1) {
 		return nil, false
 	}
-	now := c.seen
-	look := c.guesses.ReserveN(now, 1)
-	if !look.OK() || look.DelayFrom(now) > 0 {
-		look.CancelAt(now)
-		return nil, false
-	}
-	return func() { look.CancelAt(now) }, true
+	c.looking++
+	return func(good bool) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		c.looking--
+		if !good {
+			c.guesses.AllowN(time.Now(), 1)
+		}
+	}, true
 }
 
 // hold books bytes of a signed body to a request's address; false when it holds as
@@ -153,10 +157,10 @@ func (l *limits) find(r *http.Request) *client {
 	return c
 }
 
-// sweep forgets addresses that would get a full bucket anyway.
+// sweep forgets addresses of which nothing is under way and that would get full
+// buckets anyway.
 func (l *limits) sweep(now time.Time) {
-	const every = time.Minute
-	gap := every
+	gap := time.Minute
 	if len(l.clients) >= maxClients {
 		gap = time.Second // not at every request of a flood
 	}
@@ -164,12 +168,9 @@ func (l *limits) sweep(now time.Time) {
 		return
 	}
 	l.swept = now
-	idle := every
-	if l.rate > 0 {
-		idle = min(every, time.Duration(burst/float64(l.rate)*float64(time.Second)))
-	}
 	for addr, c := range l.clients {
-		if c.waiting == 0 && c.held == 0 && now.Sub(c.seen) > idle {
+		if c.waiting+c.looking == 0 && c.held == 0 &&
+			c.bucket.TokensAt(now) >= burst && c.guesses.TokensAt(now) >= guessBurst {
 			delete(l.clients, addr)
 		}
 	}

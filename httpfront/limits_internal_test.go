@@ -2,8 +2,11 @@ package httpfront
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestTheRightMostUntrustedAddressIsTheClient(t *testing.T) {
@@ -49,4 +52,74 @@ func TestOneIPv6NetworkIsOneClient(t *testing.T) {
 	if _, err := l.enter(from("[2001:db8:0:1::3]:1"), true); err != nil {
 		t.Error("nobody else gets in when one has left")
 	}
+}
+
+func TestAFollowerThatDoesNotReadIsRarelyLookedAt(t *testing.T) {
+	looks, pause := 0, time.Duration(0)
+	for waited := time.Duration(0); waited < time.Minute; waited += pause {
+		last := pause
+		pause = nextLook(pause)
+		if pause > 2*last && last > 0 || pause < time.Millisecond {
+			t.Errorf("after %v it waits %v", last, pause)
+		}
+		looks++
+	}
+	if looks > 300 {
+		t.Errorf("%d looks in a minute", looks)
+	}
+}
+
+// Looks that overlap, as they do while rules are read, are no reason either.
+func TestLooksForGoodCredentialsCostNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, r := newLimits(Config{RateLimit: 10}), httptest.NewRequest("GET", "/", nil)
+		long, ok := l.guess(r)
+		for range 10 * guessBurst {
+			<-time.After(time.Millisecond)
+			settle, more := l.guess(r)
+			ok = ok && more
+			<-time.After(time.Millisecond)
+			settle(true)
+		}
+		long(true)
+		if !ok || l.clients[netip.MustParseAddr("192.0.2.1")].guesses.Tokens() < guessBurst {
+			t.Error("good credentials were counted")
+		}
+	})
+}
+
+func TestGuessesCountWhileTheyAreUnderWayAndWhenTheyFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, r := newLimits(Config{RateLimit: 1}), httptest.NewRequest("GET", "/", nil)
+		var looks []func(bool)
+		for range 2 * guessBurst {
+			if settle, ok := l.guess(r); ok {
+				looks = append(looks, settle)
+			}
+		}
+		for _, settle := range looks {
+			settle(false)
+		}
+		if _, ok := l.guess(r); ok || len(looks) != guessBurst {
+			t.Errorf("%d looks at once, and more", len(looks))
+		}
+		// Being quiet for a while is not being forgotten.
+		<-time.After(90 * time.Second)
+		again := 0
+		for range 2 * guessBurst {
+			if settle, ok := l.guess(r); ok {
+				settle(false)
+				again++
+			}
+		}
+		if again != 90 {
+			t.Errorf("%d more after 90 s, at one a second", again)
+		}
+		<-time.After(guessBurst * time.Second)
+		other := httptest.NewRequest("GET", "/", nil)
+		other.RemoteAddr = "198.51.100.7:1"
+		if _, ok := l.guess(other); !ok || len(l.clients) != 1 {
+			t.Errorf("%d addresses are remembered", len(l.clients))
+		}
+	})
 }

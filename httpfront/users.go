@@ -108,16 +108,16 @@ func needs(r *http.Request, act action) []need {
 // principal finds out who is asking, by the token a request brings to a user's
 // namespace.
 func (s *Server) principal(r *http.Request, user string) (*acl.Principal, error) {
-	right, ok := s.limits.guess(r)
+	settle, ok := s.limits.guess(r)
 	if !ok {
 		return nil, errTooMany // guessing has a price
 	}
 	p, err := s.lookUp(r.Context(), user, tokenOf(r))
+	settle(err == nil)
 	if err != nil {
 		s.metric.allowed(err)
 		return nil, err
 	}
-	right()
 	return p, nil
 }
 
