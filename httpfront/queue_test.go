@@ -303,7 +303,7 @@ func TestAProducerThatDiesWithItsBodyUnreadIsWithdrawn(t *testing.T) {
 		cmd.Wait()         //nolint:errcheck // killed is an error
 		begun := time.Now()
 		r.producers("huge", 0)
-		if took := time.Since(begun); took > 2*beat+50*time.Millisecond {
+		if took := time.Since(begun); took > 2*beat+time.Second {
 			t.Errorf("%s: it took %v", extra, took)
 		}
 		r.empty()

@@ -152,6 +152,7 @@ func TestASwitchedRequestIsAnsweredByTheNextPostToThatChannel(t *testing.T) {
 func TestASwitchChannelNobodyPostsToIsA504(t *testing.T) {
 	r := start(t)
 	asked := later(func() answer { return r.post("/p/req/service", "task") })
+	r.producers("req/service", 1) // the time is the responder's for waiting, too
 	want(t, r.post("/p/res/service?switch=true&timeout=100ms", "worker-1"), 200, "task")
 	wantLine(t, soon(t, asked), 504, "nobody posted")
 	r.empty()
