@@ -13,13 +13,14 @@ const sleepCheck = 15_000; // ms between looks at the clock
 const slept = 150_000; // ms between two of them that only sleep explains: a hidden page gets one a minute
 const unsentLimit = 1 << 20; // of what may wait to be posted, in characters
 
-// A window is one poll. They overlap, so that no message falls between two. For a
-// message that it has the beginning of, a long one stays until the end. Only so many
-// are long at a time: browsers have six connections to a host, and when they are all
-// taken nothing overlaps any more.
-const windowSeconds = 3;
-const windowEvery = 2_000;
-const longSeconds = 30; // less than proxies wait for an answer
+// A window is one poll. Beside a short one begins a long one, which stays with a message
+// that it has the beginning of until its end. The short ones overlap by themselves, so
+// that no message falls between two, nor waits for the end of a window that stays for
+// another. Only so many are long at a time: browsers have six connections to a host,
+// and when they are all taken nothing overlaps any more.
+const windowSeconds = 4;
+const windowEvery = 3_000;
+const longSeconds = 20; // with windowSeconds less than the half minute that proxies wait for an answer
 const longWindows = 2;
 const remembered = 4096; // messages that are known again in a second window
 
@@ -44,6 +45,8 @@ export class Link {
   #wake = () => {};
   #seen = new Map(); // id of a message to the window that shows it
   #windows = 0; // that were opened
+  #hurry = false; // the next are to begin at once
+  #noLong = false; // something in between ends long windows before their time
 
   // channel is as channelOf returns it. socket says whether a WebSocket may be
   // tried: it cannot carry a secret. replay: hear oneself. onMessage gets {data:
@@ -264,9 +267,8 @@ export class Link {
     let opened = false;
     let end = null; // why no more are made
     let failures = 0; // since a poll went well
-    while (!signal.aborted && end === null) {
-      const long = [...windows.keys()].filter((w) => w.long).length < longWindows;
-      const self = { number: ++this.#windows, long, over: Infinity };
+    const begin = (long) => {
+      const self = { number: ++this.#windows, long, begun: Date.now(), over: Infinity };
       const ending = this.#window(signal, self, windows).catch(() => ({})).then((trouble) => {
         windows.delete(self);
         if (trouble === null) {
@@ -276,20 +278,33 @@ export class Link {
           return;
         }
         failures++;
+        if (long && !signal.aborted && Date.now() - self.begun > 2000 * windowSeconds + 1000) this.#noLong = true;
         if (failures > 1 || trouble.refused || trouble.after > 0) end = trouble;
-        this.#wake();
+        this.#another();
       });
       windows.set(self, ending);
-      await this.#pause(windowEvery);
+    };
+    while (!signal.aborted && end === null) {
+      if (!this.#noLong && [...windows.keys()].filter((w) => w.long).length < longWindows) begin(true);
+      begin(false);
+      if (!this.#hurry) await this.#pause(windowEvery);
+      this.#hurry = false;
     }
     await Promise.all(windows.values());
     return { ...end, opened };
+  }
+
+  // another has windows begin at once.
+  #another() {
+    this.#hurry = true;
+    this.#wake();
   }
 
   // window makes one poll, self. It returns null, or what is to be done about the
   // answer. self.over is the number of the last window that opened before self ended.
   async #window(signal, self, windows) {
     const unfinished = new Map(); // what it shows and has not seen the end of, by id
+    const left = new Map(); // parts that it has left to another window, which may end without them, by id
     const answer = await fetch(pathOf(this.#o.channel) + `?json=true&for=${windowSeconds}s` + (self.long ? `&rest=${longSeconds}s` : ""), {
       headers: { ...credentials(this.#o.secret), Accept: "application/x-ndjson" },
       cache: "no-store",
@@ -303,10 +318,14 @@ export class Link {
         const before = this.#seen.get(m.id);
         if (before !== self) {
           if (self.number <= before?.over) continue; // another one shows it
-          const oldest = windows.keys().next().value;
-          if (before === undefined && m.late && oldest !== self) continue; // another one may have its beginning
+          if (before === undefined && this.#leaves(m, self, windows)) {
+            if (!m.late) left.set(m.id, [...(left.get(m.id) ?? []), m]);
+            continue;
+          }
           this.#seen.set(m.id, self);
+          if (before === undefined) left.get(m.id)?.forEach((part) => this.#deliver(part));
         }
+        left.delete(m.id);
         if (this.#seen.size > remembered) this.#seen.delete(this.#seen.keys().next().value);
         if (m.end) unfinished.delete(m.id);
         else unfinished.set(m.id, m);
@@ -321,8 +340,16 @@ export class Link {
       for (const m of unfinished.values()) {
         if (!signal.aborted) this.#deliver({ ...m, data: "", end: true, cut: true });
       }
-      if (unfinished.size > 0) this.#wake();
+      if (unfinished.size > 0) this.#another();
     }
+  }
+
+  // leaves tells whether a window leaves a message that it is the first to bring to
+  // another one: because that has its beginning, or may stay until its end.
+  #leaves(m, self, windows) {
+    if (m.late) return windows.keys().next().value !== self;
+    const whole = m.part === 0 || (m.part === 1 && m.end);
+    return !whole && !self.long && [...windows.keys()].some((w) => w.long && w.number < self.number);
   }
 
   #deliver(message) {
