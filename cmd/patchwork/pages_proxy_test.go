@@ -113,8 +113,7 @@ func heldBackStreamsArePolled(t *testing.T, b *chromium) {
 	}
 }
 
-// aFailedPollLosesNothing answers one poll with 502 while another holds a message
-// that nobody else has.
+// aFailedPollLosesNothing answers one poll with 502 while others hold a message.
 func aFailedPollLosesNothing(t *testing.T, b *chromium) {
 	r, _ := pageRelay(t)
 	ended := make(chan struct{})
@@ -139,7 +138,7 @@ func aFailedPollLosesNothing(t *testing.T, b *chromium) {
 	p := b.open(t, front+"/terminal?topic=failing&autoConnect")
 	p.shows("state", "Connected by polling")
 	p.notes("WebSocket connection to .* failed")
-	// Polls overlap. When one has ended, the next is open alone until the one after it.
+	// Polls overlap.
 	select {
 	case <-ended:
 	case <-time.After(patience):
@@ -217,6 +216,58 @@ func aMessageLongerThanPollsIsReadOn(t *testing.T, b *chromium) {
 	}
 	if strings.Contains(text, "cut off") {
 		t.Errorf("a message that is whole is said to be cut off:\n%s", text)
+	}
+}
+
+// aSlowMessageHoldsUpNoOther sends messages while another one comes and comes: a short
+// one, which is shown meanwhile, and one that takes longer than a short poll, which is
+// shown whole.
+func aSlowMessageHoldsUpNoOther(t *testing.T, b *chromium) {
+	r, _ := pageRelay(t)
+	ended := make(chan struct{}, 100)
+	look := b.open(t, proxied(t, r, func(res *http.Response) error {
+		err := holdBack(res)
+		if res.Request.URL.Query().Has("for") {
+			ended <- struct{}{}
+		}
+		return err
+	})+"/inspect/p/mixed")
+	look.click("#go")
+	look.shows("state", "Connected by polling")
+	const shown = "document.getElementById('messages').textContent"
+	slow := writes(t, r, "mixed")
+	fmt.Fprintln(slow, "slow") //nolint:errcheck // the page shows it
+	broadcast(t, r, "mixed", "a short one")
+	if !inTime(func() bool {
+		fmt.Fprintln(slow, "slow") //nolint:errcheck // the page shows it
+		return js[bool](look, shown+".includes('a short one')")
+	}) {
+		t.Fatalf("the short message waits for the slow one\n%s", look.state())
+	}
+
+	second := writes(t, r, "mixed")
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for len(ended) > 0 {
+		<-ended
+	}
+	lines := 0
+	for others := 0; others < 4; lines++ {
+		fmt.Fprintf(second, "second %d\n", lines) //nolint:errcheck // the page shows it
+		fmt.Fprintln(slow, "slow")                //nolint:errcheck // the page shows it
+		select {
+		case <-ended:
+			others++
+		case <-tick.C:
+		}
+	}
+	fmt.Fprintln(second, "second ends") //nolint:errcheck // the page shows it
+	second.Close()
+	look.shows("messages", "second ends")
+	slow.Close()
+	entries := js[[]string](look, "[...document.querySelectorAll('#messages > li')].map((li) => li.textContent).filter((text) => text.includes('second'))")
+	if len(entries) != 1 || strings.Contains(entries[0], "cut off") || strings.Count(entries[0], "second") != lines+1 {
+		t.Errorf("a message of %d lines that was whole is shown as %d: %q", lines+1, len(entries), entries)
 	}
 }
 

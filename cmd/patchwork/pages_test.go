@@ -58,6 +58,7 @@ func TestPages(t *testing.T) {
 		"blocked WebSockets are done without":  blockedWebSocketsAreDoneWithout,
 		"held back streams are polled":         heldBackStreamsArePolled,
 		"a failed poll loses nothing":          aFailedPollLosesNothing,
+		"a slow message holds up no other":     aSlowMessageHoldsUpNoOther,
 		"a longer message is read on":          aMessageLongerThanPollsIsReadOn,
 		"a message without end":                aMessageWithoutEndIsShownInPieces,
 		"a network that comes back":            aNetworkThatComesBackIsTrustedNoMore,
