@@ -235,6 +235,14 @@ func aSlowMessageHoldsUpNoOther(t *testing.T, b *chromium) {
 	look.click("#go")
 	look.shows("state", "Connected by polling")
 	const shown = "document.getElementById('messages').textContent"
+	for len(ended) > 0 {
+		<-ended
+	}
+	select { // now as few are open as ever
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatal("no poll ended")
+	}
 	slow := writes(t, r, "mixed")
 	fmt.Fprintln(slow, "slow") //nolint:errcheck // the page shows it
 	broadcast(t, r, "mixed", "a short one")
