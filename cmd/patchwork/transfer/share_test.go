@@ -176,7 +176,7 @@ func TestShareIsNotHeldUpByReportsWithoutAnEnd(t *testing.T) {
 }
 
 // Whoever has begun to receive when the file turns out to be short is told so, even if
-// it has not yet said that it is there.
+// it has not yet said that it is there, and a stranger was quicker to say so.
 func TestShareTellsLateReportersThatItFailed(t *testing.T) {
 	base := testRelay(t)
 	s, said := testShare(t, base, http.DefaultTransport, "short")
@@ -201,6 +201,22 @@ func TestShareTellsLateReportersThatItFailed(t *testing.T) {
 		resp.Body.Close()
 	}
 	<-short
+	stranger, err := c.MakeHook(t.Context(), "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		if resp, err := c.Do(t.Context(), client.Call{Method: http.MethodGet, Path: "/r/" + stranger.Channel, Secret: stranger.Secret}); err == nil {
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+	})
+	defer listening.Wait()
+	first := &downloading{c: c, mine: stranger, report: s.back.Channel}
+	if err := first.say(t.Context(), report{Begun: true}, 10*time.Second); err != nil {
+		t.Errorf("nobody heard the stranger: %v", err)
+	}
 	d := &downloading{c: c, mine: mine, report: s.back.Channel}
 	if err := d.say(t.Context(), report{Begun: true}, 10*time.Second); err != nil {
 		t.Errorf("nobody heard the report: %v", err)

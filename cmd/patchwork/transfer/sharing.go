@@ -114,11 +114,13 @@ func (s *sharing) run(until context.Context) error {
 	s.offer(ctx)
 	for {
 		var err error
+		grace := graceForLast
 		select {
 		case <-until.Done():
-			s.farewell(ctx, "it was stopped", 2*time.Second, 0)
+			s.farewell(ctx, "it was stopped", 2*time.Second, 0, nil)
 			return until.Err()
 		case err = <-broken:
+			grace = 0 // no report is heard any more
 		case p := <-s.posts:
 			err = s.ended(ctx, p)
 		case r := <-s.reports:
@@ -127,7 +129,7 @@ func (s *sharing) run(until context.Context) error {
 			err = s.due(ctx, time.Now())
 		}
 		if err != nil {
-			s.farewell(ctx, cmdline.OneLine(err), 10*time.Second, graceForLast)
+			s.farewell(ctx, cmdline.OneLine(err), 10*time.Second, grace, until.Done())
 			return err
 		}
 		if s.got >= s.want && s.offered == nil {
