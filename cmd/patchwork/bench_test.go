@@ -94,8 +94,8 @@ func TestBenchFindsLostAndDoubledMessages(t *testing.T) {
 }
 
 // hub broadcasts to whoever asks; an answer is one message, or goes on. It takes a
-// message when as many listen as are to have it: bench cannot know when an asking has
-// come to a relay.
+// message when as many listen as are to have it: bench waits for a moment until they
+// do, but cannot know when an asking has come to a relay.
 type hub struct {
 	oneShot bool
 	forget  int // which message it keeps from one of its listeners; 0 is none
@@ -104,16 +104,18 @@ type hub struct {
 	mu    sync.Mutex
 	ears  map[chan []byte]bool
 	asked chan struct{} // closed when one more listens
+	early map[int]bool  // messages that came before all listened
 }
 
-// await returns with h locked and all listening, or without when ctx ends.
-func (h *hub) await(ctx context.Context) bool {
+// await returns with h locked and all listening to message n, or without when ctx ends.
+func (h *hub) await(ctx context.Context, n int) bool {
 	for {
 		h.mu.Lock()
 		if len(h.ears) >= h.want {
 			return true
 		}
 		asked := h.asked
+		h.early[n] = true
 		h.mu.Unlock()
 		select {
 		case <-asked:
@@ -127,7 +129,7 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		m, _ := io.ReadAll(r.Body)
 		n, _ := strconv.Atoi(string(benchNumber.FindSubmatch(m)[1]))
-		if !h.await(r.Context()) {
+		if !h.await(r.Context(), n) {
 			return
 		}
 		defer h.mu.Unlock()
@@ -174,13 +176,25 @@ func TestBenchMeasuresBroadcastsOfBothSorts(t *testing.T) {
 	for _, oneShot := range []bool{false, true} {
 		for _, forget := range []int{0, 7} {
 			t.Run(fmt.Sprintf("one message an answer %v, forgets %d", oneShot, forget), func(t *testing.T) {
-				s := httptest.NewServer(&hub{oneShot: oneShot, forget: forget, want: 3, ears: map[chan []byte]bool{}, asked: make(chan struct{})})
+				h := &hub{oneShot: oneShot, forget: forget, want: 3, ears: map[chan []byte]bool{}, asked: make(chan struct{}), early: map[int]bool{}}
+				s := httptest.NewServer(h)
 				defer s.Close()
 				r, code, talk := benchJSON(t, t.Context(), "--mode", "pubsub", "--send", s.URL, "--receive", s.URL,
 					"--messages", "30", "--subscribers", "3", "--timeout", "1s")
 				wantCode, lost := exitDone, 0
 				if forget > 0 {
 					wantCode, lost = exitFailed, 1
+				}
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				early := 0
+				for n := range 30 { // the rest are probes
+					if h.early[n] {
+						early++
+					}
+				}
+				if early > 20 { // a busy machine makes some late
+					t.Errorf("%d of 30 messages were sent before all listened again", early)
 				}
 				if got := r.Targets[0]; code != wantCode || got.Lost != lost || got.Deliveries != 90-lost || got.Doubled != 0 || got.Ears != 3 {
 					t.Errorf("exit code %d, %s%+v", code, talk, got)
