@@ -33,6 +33,10 @@ func (d *downloading) newHook(ctx context.Context) (client.Hook, error) {
 // askAgain is how long an answer is waited for before it is asked for once more.
 const askAgain = 20 * time.Second
 
+// hintAfter is how long a report waits to be taken before the user hears what may be
+// the matter.
+const hintAfter = 15 * time.Second
+
 // ask reports what is there and waits for the answer, again and again.
 func (d *downloading) ask(ctx context.Context) (*http.Response, error) {
 	wait := client.NewBackoff(5 * time.Second)
@@ -40,7 +44,13 @@ func (d *downloading) ask(ctx context.Context) (*http.Response, error) {
 	r := report{Offset: n, Found: d.found, Attempt: d.attempt, Proof: proof(d.keys[d.attempt], "have", sum)}
 	until := time.Now().Add(d.patience)
 	for {
+		hint := time.AfterFunc(hintAfter, func() {
+			d.hinted.Do(func() {
+				d.c.Say("the sender does not answer; if it was started anew, stop this with Ctrl-C and run the same command again, which goes on from here")
+			})
+		})
 		err := d.say(ctx, r, d.patience)
+		hint.Stop()
 		if err == nil {
 			until = time.Now().Add(d.patience) // it is there
 			var resp *http.Response

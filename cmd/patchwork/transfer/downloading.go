@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"patchwork/cmd/patchwork/client"
@@ -37,6 +38,9 @@ type downloading struct {
 	attempt int            // the newest of them
 	sum     *digest        // of what has come
 	found   bool           // all that is there was there before
+
+	hinted sync.Once // of what to do about a sender that was started anew
+	dir    *unpacked // what came, if it is a directory and all is there
 }
 
 func (d *downloading) run(ctx context.Context) error {
@@ -118,6 +122,9 @@ func (d *downloading) transfer(ctx context.Context, resp *http.Response) error {
 		if err != nil && !errors.Is(err, errNotFromStart) {
 			d.meter.line(d.c.Stderr)
 			d.link.Lost(err)
+		}
+		if err := d.prepare(ctx); err != nil {
+			return err
 		}
 		resp, ask := d.ask(ctx)
 		if ask != nil {

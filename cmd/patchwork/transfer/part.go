@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -77,6 +78,7 @@ func (d *downloading) free() error {
 
 // leave closes the unfinished file, and takes it away when there is nothing in it.
 func (d *downloading) leave() {
+	d.discard()
 	info, err := d.part.Stat()
 	empty := err == nil && info.Size() == 0 && isAt(d.part, d.part.Name())
 	d.part.Close()
@@ -87,7 +89,11 @@ func (d *downloading) leave() {
 
 // kept adds to an error where the bytes are that came.
 func (d *downloading) kept(err error) error {
-	if n, _ := d.sum.sum(); d.part != nil && n > 0 {
+	n, _ := d.sum.sum()
+	if d.part != nil && n > 0 && n == d.size {
+		return fmt.Errorf("%w (all %s of it are in %s; when it is shared again, the same command is soon done)", err, cmdline.Sized(n), d.part.Name())
+	}
+	if d.part != nil && n > 0 {
 		return fmt.Errorf("%w (%s of it are in %s)", err, cmdline.Sized(n), d.part.Name())
 	}
 	return err
@@ -158,7 +164,7 @@ func (d *downloading) commit(ctx context.Context, agreed bool) error {
 	n, sum := d.sum.sum()
 	word := "as the sender says too"
 	if !agreed {
-		word = "which the sender has not said"
+		word = "not compared, for the sender gave no checksum"
 	}
 	if d.part == nil {
 		d.c.Say("received %s, SHA-256 %x, %s", cmdline.Sized(n), sum, word)
@@ -181,28 +187,59 @@ func (d *downloading) commit(ctx context.Context, agreed bool) error {
 	return nil
 }
 
-// unpack makes a directory of what came, which appears whole or not at all.
-func (d *downloading) unpack(ctx context.Context) error {
+// unpacked is a directory that came, laid beside its place.
+type unpacked struct {
+	hull   string                 // a directory of our own, which holds it as inner
+	inner  string                 // the directory
+	sum    []byte                 // of the bytes that it is made of
+	finish func(dir string) error // sets the modes in it, at its place
+}
+
+// prepare unpacks a directory when all of it has come in this run, so that the sender
+// is not told that all is well before it is. Of what was there before it is not known
+// yet whether it is of this file.
+func (d *downloading) prepare(ctx context.Context) error {
+	n, sum := d.sum.sum()
+	if d.kind != kindTar || d.part == nil || n < d.size || d.found || d.dir != nil && bytes.Equal(d.dir.sum, sum) {
+		return nil
+	}
+	d.discard()
 	if _, err := os.Lstat(d.output); err == nil {
 		return fmt.Errorf("%s exists, and a directory came; move it away and unpack the tar file %s", d.output, d.part.Name())
 	}
 	if _, err := d.part.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(filepath.Dir(d.output), "."+filepath.Base(d.output)+".part-")
+	hull, err := os.MkdirTemp(filepath.Dir(d.output), "."+filepath.Base(d.output)+".part-")
 	if err != nil {
+		return client.FileError(err)
+	}
+	d.dir = &unpacked{hull: hull, inner: filepath.Join(hull, "dir"), sum: sum}
+	if d.dir.finish, err = unpack(&stoppable{d.part, ctx}, d.dir.inner, d.size); err != nil {
+		d.discard()
+		return client.FileError(err)
+	}
+	return nil
+}
+
+// discard takes away what was unpacked and has no place yet.
+func (d *downloading) discard() {
+	if d.dir != nil {
+		os.RemoveAll(d.dir.hull) //nolint:errcheck // empty by then, or what is there is no use
+		d.dir = nil
+	}
+}
+
+// unpack makes a directory of what came, which appears whole or not at all.
+func (d *downloading) unpack(ctx context.Context) error {
+	d.found = false // the sender says that it is this file
+	if err := d.prepare(ctx); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // empty by then, or what is there is no use
-	inner := filepath.Join(dir, "dir")
-	finish, err := unpack(&stoppable{d.part, ctx}, inner, d.size)
-	if err != nil {
+	if err := os.Rename(d.dir.inner, d.output); err != nil {
 		return err
 	}
-	if err := os.Rename(inner, d.output); err != nil {
-		return err
-	}
-	if err := finish(d.output); err != nil {
+	if err := d.dir.finish(d.output); err != nil {
 		return err
 	}
 	return os.Remove(d.part.Name())

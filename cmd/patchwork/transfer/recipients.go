@@ -46,7 +46,7 @@ func recipients(ctx context.Context, c *client.Client, told []string) ([]age.Rec
 func fileRecipients(c *client.Client, file string) ([]age.Recipient, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, cmdline.Usagef("--to %.60q is neither an SSH public key nor a file that can be read", file)
+		return nil, cmdline.Usagef("--to %.60q is no SSH public key, and no file of them: %v", file, errors.Unwrap(err))
 	}
 	defer f.Close()
 	var all []age.Recipient
@@ -64,6 +64,9 @@ func fileRecipients(c *client.Client, file string) ([]age.Recipient, error) {
 		if _, _, _, _, other := ssh.ParseAuthorizedKey([]byte(line)); err != nil && other == nil {
 			passed++ // a good key, but of a sort that nothing can be encrypted to
 			continue
+		}
+		if err != nil && len(all)+passed == 0 {
+			return nil, cmdline.Usagef("--to %s is no file of SSH public keys: line %d is none", file, n)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w; take that line out", file, n, err)

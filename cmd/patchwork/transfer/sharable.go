@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"archive/tar"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -35,23 +36,23 @@ const (
 	kindTar  = "tar"
 )
 
-// newSharable looks at what is to be shared. leftOut counts what a directory has
-// besides files and directories.
-func newSharable(file string) (s sharable, leftOut int, err error) {
+// newSharable looks at what is to be shared. leftOut are the names of what a directory
+// has besides files and directories.
+func newSharable(file string) (s sharable, leftOut []string, err error) {
 	info, err := os.Stat(file)
 	if err != nil {
-		return s, 0, client.FileError(err)
+		return s, nil, client.FileError(err)
 	}
 	whole, err := filepath.Abs(file)
 	if err != nil {
-		return s, 0, err
+		return s, nil, err
 	}
 	s.name = filepath.Base(whole)
 	if info.IsDir() {
 		return tarred(whole, s.name)
 	}
 	if !info.Mode().IsRegular() {
-		return s, 0, fmt.Errorf("%s is neither a file nor a directory; 'patchwork send -f' streams it", file)
+		return s, nil, fmt.Errorf("%s is neither a file nor a directory; 'patchwork send -f' streams it", file)
 	}
 	s.kind, s.size = kindFile, info.Size()
 	s.open = func() (io.ReadCloser, error) {
@@ -66,9 +67,9 @@ func newSharable(file string) (s sharable, leftOut int, err error) {
 	}
 	first, err := s.open() // that it cannot be read is to be said now
 	if err != nil {
-		return s, 0, err
+		return s, nil, err
 	}
-	return s, 0, first.Close()
+	return s, nil, first.Close()
 }
 
 // An entry is what a tar stream says of a file: fixed when sharing begins, so
@@ -80,9 +81,9 @@ type entry struct {
 
 // tarred shares a directory. Links and special files are left out: what arrives
 // can only be files inside of the one directory.
-func tarred(dir, name string) (sharable, int, error) {
+func tarred(dir, name string) (sharable, []string, error) {
 	var entries []entry
-	leftOut := 0
+	var leftOut []string
 	size := counted(0)
 	err := filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -92,13 +93,20 @@ func tarred(dir, name string) (sharable, int, error) {
 		if err != nil {
 			return err
 		}
-		if !info.IsDir() && !info.Mode().IsRegular() {
-			leftOut++
-			return nil
-		}
 		inside, err := filepath.Rel(dir, file)
 		if err != nil {
 			return err
+		}
+		if !info.IsDir() && !info.Mode().IsRegular() {
+			leftOut = append(leftOut, inside)
+			return nil
+		}
+		if !info.IsDir() { // that it cannot be read is to be said now
+			f, err := os.Open(file)
+			if err != nil {
+				return err
+			}
+			f.Close()
 		}
 		h, err := tar.FileInfoHeader(info, "")
 		if err != nil {
@@ -117,7 +125,7 @@ func tarred(dir, name string) (sharable, int, error) {
 		return nil
 	})
 	if err != nil {
-		return sharable{}, 0, client.FileError(err)
+		return sharable{}, nil, client.FileError(err)
 	}
 	size += 1024 // the end of an archive
 	return sharable{name: name, kind: kindTar, size: int64(size), open: func() (io.ReadCloser, error) {
@@ -146,10 +154,10 @@ func writeTar(w io.Writer, entries []entry) error {
 			continue
 		}
 		f, err := os.Open(e.file)
-		if err != nil {
-			return client.FileError(err)
+		if err != nil { // receivers hear it, and where it lies is nobody's business
+			return client.FileError(&fs.PathError{Op: "open", Path: h.Name, Err: errors.Unwrap(err)})
 		}
-		_, err = io.Copy(out, client.Exactly(f, h.Size, e.file))
+		_, err = io.Copy(out, client.Exactly(f, h.Size, h.Name))
 		f.Close()
 		if err != nil {
 			return err

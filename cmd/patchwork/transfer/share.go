@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -59,8 +60,12 @@ func share(c *cli.Context, cl *client.Client) error {
 	if err != nil {
 		return err
 	}
-	if leftOut > 0 {
-		cl.Say("left out what is neither file nor directory: %d", leftOut)
+	if n := len(leftOut); n > 0 {
+		more := ""
+		if n > 5 {
+			leftOut, more = leftOut[:5], fmt.Sprintf(" and %d more", n-5)
+		}
+		cl.Say("left out what is neither file nor directory: %s%s", strings.Join(leftOut, ", "), more)
 	}
 	channel := src.name
 	if len(args) == 2 {

@@ -235,6 +235,28 @@ func TestShareTellsLateReportersThatItFailed(t *testing.T) {
 	}
 }
 
+// A directory that cannot be unpacked is not there, and its sender is told so.
+func TestShareHearsOfADirectoryThatCannotBeUnpacked(t *testing.T) {
+	base := testRelay(t)
+	s, said := testShare(t, base, &http.Transport{}, "broken")
+	s.src.kind = kindTar // it is none
+	ctx, stop := context.WithCancel(t.Context())
+	var shared error
+	var sharing sync.WaitGroup
+	sharing.Go(func() { shared = s.run(ctx) })
+	for range 2 { // it is offered again when it is known that the first one failed
+		talk, err := testDownload(t, base, "broken")
+		if err == nil || !strings.Contains(err.Error(), "what came is no tar stream") {
+			t.Errorf("download: %v, %s", err, talk)
+		}
+	}
+	stop()
+	sharing.Wait()
+	if !errors.Is(shared, context.Canceled) || strings.Contains(said.String(), "confirmed") || !strings.Contains(said.String(), "a receiver gave up: what came is no tar stream") {
+		t.Errorf("share: %v, %s", shared, said)
+	}
+}
+
 // afterwards tells when the first post to a path is over.
 type afterwards struct {
 	to    http.RoundTripper

@@ -87,7 +87,7 @@ func (s *sharing) offerEnded(p posted) error {
 	}
 	s.graceAt = time.Now()
 	if s.took > s.begun {
-		s.graceAt = time.Now().Add(graceForReports)
+		s.graceAt = time.Now().Add(map[bool]time.Duration{false: graceForReports, true: graceInBroadcast}[s.broadcast])
 	}
 	for _, peer := range s.peers {
 		if peer.posting == nil && peer.lateAt.IsZero() {

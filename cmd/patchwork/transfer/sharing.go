@@ -14,9 +14,15 @@ import (
 // file's headers can claim to be one.
 const maxPeers = 100
 
-// graceForReports is how long after a message has gone out a receiver may be
-// silent before it counts as one that does not report, such as curl.
-const graceForReports = time.Second
+// graceForReports is how long after a message has gone out a receiver may be silent
+// before it counts as one that does not report, such as curl. A small file is gone
+// before its receiver, on a slow line, has made the hook for the answers.
+const graceForReports = 3 * time.Second
+
+// graceInBroadcast is the same for the receivers of a broadcast. One that counts too
+// early would be left alone, and several at one address wait for the relay's limit of
+// requests.
+const graceInBroadcast = 10 * time.Second
 
 // sharing is one run of 'share'. Its loop owns all of it and decides; goroutines
 // post messages and take reports.
