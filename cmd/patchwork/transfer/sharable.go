@@ -49,7 +49,7 @@ func newSharable(file string) (s sharable, leftOut []string, err error) {
 	}
 	s.name = filepath.Base(whole)
 	if info.IsDir() {
-		return tarred(whole, s.name)
+		return tarred(file, s.name)
 	}
 	if !info.Mode().IsRegular() {
 		return s, nil, fmt.Errorf("%s is neither a file nor a directory; 'patchwork send -f' streams it", file)
