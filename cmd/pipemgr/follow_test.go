@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
 )
 
 // Three containers with the label, one of them filtered and one restarted in between,
@@ -242,6 +243,68 @@ func TestOnlyContainersOnANetworkWhereThatIsAskedFor(t *testing.T) {
 	sub.until("a line is there", func(lines []string) bool { return len(lines) > 0 })
 	m.stop()
 	compare(t, sub.got(), []string{"in | right"})
+}
+
+// Docker cuts a container off from its network before it tells that it was removed, and
+// while its log is still being read.
+func TestALogOnANetworkIsReadToItsEndThoughItsContainerIsRemoved(t *testing.T) {
+	e, r := dockerEngine(t), startRelay(t)
+	sub := r.subscribe()
+	m := pipemgr(t, e.socket, r, "--network", "host", "--command", "pub container-drain")
+	dir := t.TempDir()
+	const boxes, lines = 4, 3000
+	for i := range boxes {
+		name := fmt.Sprintf("burst%d", i)
+		e.run(t, name, "/bin/busybox echo "+name+"; while [ ! -e /shared/go ]; do /bin/busybox usleep 20000; done; "+count(name, 1, lines), options{
+			change: func(c *container.Config, h *container.HostConfig) {
+				onHost(c, h)
+				h.AutoRemove, h.Binds = true, []string{dir + ":/shared"}
+			}})
+	}
+	sub.until("all logs are read", func(l []string) bool { return len(l) >= boxes })
+	must(t, os.WriteFile(dir+"/go", nil, 0o600))
+	got := sub.until("all lines are there", func(l []string) bool { return len(l) >= boxes*(1+lines) })
+	must(t, await("pipemgr knows that they are gone", func() error {
+		if h, _ := m.ask(); h.Following > 0 {
+			return fmt.Errorf("%+v", h)
+		}
+		return nil
+	}))
+	m.stop()
+	for i := range boxes {
+		name := fmt.Sprintf("burst%d", i)
+		compare(t, of(name, got), counted(name, 1, lines))
+	}
+	wantMatches(t, strings.Join(m.got(), "\n"), "level=WARN", 0)
+}
+
+func TestAContainerThatLeavesTheNetworkIsNotFollowedAnyMore(t *testing.T) {
+	e, r := dockerEngine(t), startRelay(t)
+	sub := r.subscribe()
+	m := pipemgr(t, e.socket, r, "--network", "none")
+	dir := t.TempDir()
+	b := e.run(t, "leaver", `/bin/busybox echo before; while [ ! -e /shared/go ]; do /bin/busybox usleep 20000; done; /bin/busybox echo after`,
+		options{change: func(_ *container.Config, h *container.HostConfig) { h.Binds = []string{dir + ":/shared"} }})
+	sub.until("its line is there", func(l []string) bool { return len(l) > 0 })
+	if _, err := e.docker.NetworkDisconnect(t.Context(), "none", client.NetworkDisconnectOptions{Container: b.id}); err != nil {
+		t.Fatal(err)
+	}
+	must(t, await("it is not followed", func() error {
+		if h, _ := m.ask(); h.Following+h.Unfit > 0 {
+			return fmt.Errorf("%+v", h)
+		}
+		return nil
+	}))
+	must(t, os.WriteFile(dir+"/go", nil, 0o600))
+	b.wait()
+	if _, err := e.docker.ContainerRemove(t.Context(), b.id, client.ContainerRemoveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	e.run(t, "other", "/bin/busybox echo other", options{}).wait()
+	sub.until("another line is there", func(l []string) bool { return len(l) > 1 })
+	m.stop()
+	compare(t, sub.got(), []string{"before", "other"})
+	wantMatches(t, strings.Join(m.got(), "\n"), "level=WARN", 0)
 }
 
 // Lines from before the very first start are sent only when that is asked for.

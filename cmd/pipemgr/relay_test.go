@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 )
@@ -163,14 +164,29 @@ func TestALogThatIsRemovedUnreadIsTold(t *testing.T) {
 	m.says(`msg="a container was removed before its log was read to the end; what was left is lost" container=unread`)
 
 	// Whether there is time to read the log of one that ends at once nobody knows.
-	e.run(t, "hasty", "/bin/busybox echo hasty", options{change: func(_ *container.Config, h *container.HostConfig) { h.AutoRemove = true }})
+	hasty := e.run(t, "hasty", "/bin/busybox echo hasty", options{change: func(_ *container.Config, h *container.HostConfig) { h.AutoRemove = true }})
 	must(t, await("it was read, or that is told", func() error {
 		if told := strings.Contains(strings.Join(m.got(), "\n"), "container=hasty"); !told && !slices.Contains(sub.got(), "hasty") {
 			return errors.New("neither")
 		}
 		return nil
 	}))
+	must(t, await("it is gone", func() error {
+		_, err := e.docker.ContainerInspect(t.Context(), hasty.id, client.ContainerInspectOptions{})
+		if errdefs.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("it is there: %w", err)
+	}))
+	e.run(t, "later", "/bin/busybox echo later", options{}) // whose start is told after that
+	got := sub.until("what came later is there", func(lines []string) bool { return slices.Contains(lines, "later") })
 	m.stop()
+	told := 1
+	if slices.Contains(got, "hasty") {
+		told = 0
+	}
+	wantMatches(t, strings.Join(m.got(), "\n"), "what was left is lost. container=hasty", told)
+	wantMatches(t, strings.Join(m.got(), "\n"), "what was left is lost. container=unread", 1)
 	wantMatches(t, strings.Join(m.got(), "\n"), "container=read", 0)
 }
 

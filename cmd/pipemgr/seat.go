@@ -9,13 +9,17 @@ import (
 	"github.com/moby/moby/client"
 )
 
+// errUnwanted says that a container is not to be followed, as long as it does not come
+// to one of the networks.
+var errUnwanted = errors.New("the container is not wanted")
+
 // A seat is what a watch knows of a tail. The watch's mu guards it.
 type seat struct {
 	following bool
-	stop      context.CancelFunc // of the look under way
-	again     bool               // something happened: when it has ended, it has to look again
-	unfit     bool               // it is not to be followed, which has been said
-	gone      bool               // the container was removed
+	stop      context.CancelCauseFunc // of the look under way
+	again     bool                    // something happened: when it has ended, it has to look again
+	unfit     bool                    // it is not to be followed, which has been said
+	gone      bool                    // the container was removed
 }
 
 // follow has a tail follow the container, if its labels ask for that: from where it
@@ -45,7 +49,7 @@ func (w *watch) follow(ctx context.Context, tails *sync.WaitGroup, docker *clien
 		for {
 			look, stop := w.start(ctx, t)
 			err := t.follow(look, docker)
-			stop()
+			stop(nil)
 			if !w.ended(ctx, t, err) {
 				return
 			}
@@ -53,11 +57,11 @@ func (w *watch) follow(ctx context.Context, tails *sync.WaitGroup, docker *clien
 	})
 }
 
-func (w *watch) start(ctx context.Context, t *tail) (context.Context, context.CancelFunc) {
+func (w *watch) start(ctx context.Context, t *tail) (context.Context, context.CancelCauseFunc) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t.again = false
-	look, stop := context.WithCancel(ctx)
+	look, stop := context.WithCancelCause(ctx)
 	t.stop = stop
 	return look, stop
 }
@@ -74,20 +78,29 @@ func (w *watch) ended(ctx context.Context, t *tail, err error) bool {
 		return true
 	}
 	t.following = false
-	if t.gone || err == nil && !t.wanted { // where it is wanted again, it begins then
+	if t.gone || errors.Is(err, errUnwanted) { // where it is wanted again, it begins then
 		delete(w.tails, t.id)
 	}
 	return false
 }
 
-// lookAgain has a tail find out whether the container is wanted still.
-func (w *watch) lookAgain(id string) {
+// lookAgain finds out whether a container that was cut off from a network is wanted
+// still, and has its tail stop if not. Meanwhile the tail reads on: the container may
+// just have ended, and then it is disconnected before its log is read to the end. It
+// does not wait for anything.
+func (w *watch) lookAgain(ctx context.Context, tails *sync.WaitGroup, docker *client.Client, id string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if t, ok := w.tails[id]; ok && t.following && t.stop != nil { // else it will look for the first time
-		t.again = true
-		t.stop()
+	t, ok := w.tails[id]
+	if !ok || !t.following || t.stop == nil { // or it will look for the first time
+		return
 	}
+	stop := t.stop
+	tails.Go(func() {
+		if t.hasLeft(ctx, docker) {
+			stop(errUnwanted)
+		}
+	})
 }
 
 // forget drops what is known of a container that was removed. What its tail has not

@@ -38,15 +38,15 @@ type tail struct {
 }
 
 // follow reads the log from where it was left to its end, and returns nil when the
-// container does not run any more, is gone, or is not wanted. It returns an errUnfit
-// and ctx's error; all others it sits out, for what is wrong with Docker itself
-// ends ctx.
+// container does not run any more or is gone. It returns errUnwanted, an errUnfit and
+// ctx's cause; all other errors it sits out, for what is wrong with Docker itself ends
+// ctx.
 func (t *tail) follow(ctx context.Context, docker *client.Client) error {
 	wait := backoff{first: 100 * time.Millisecond, most: 5 * time.Second}
 	for {
 		running, err := t.look(ctx, docker)
 		if err == nil && !t.wanted {
-			return nil
+			return errUnwanted
 		}
 		begun := time.Now()
 		if err == nil {
@@ -122,12 +122,13 @@ func (t *tail) stream(ctx context.Context, docker *client.Client) error {
 	return err
 }
 
-// removed tells that something was lost with the container. Whether it was on the right
+// removed tells, once, that something was lost with the container. Whether it was on the right
 // network is not known of one that was removed at once.
 func (t *tail) removed() {
 	if t.unread && (t.wanted || t.pipe.networks == nil) {
 		t.pipe.log.Warn("a container was removed before its log was read to the end; what was left is lost", "container", t.name, "id", t.shortID())
 	}
+	t.unread = false
 }
 
 func (t *tail) shortID() string { return t.id[:min(len(t.id), 12)] }

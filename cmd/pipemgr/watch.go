@@ -198,6 +198,8 @@ func (w *watch) event(ctx context.Context, tails *sync.WaitGroup, docker *client
 			w.follow(ctx, tails, docker, e.Actor.Attributes["container"], "", labels, e.TimeNano)
 		}
 	case e.Type == events.NetworkEventType && e.Action == events.ActionDisconnect:
-		w.lookAgain(e.Actor.Attributes["container"])
+		if slices.Contains(w.pipe.networks, e.Actor.Attributes["name"]) {
+			w.lookAgain(ctx, tails, docker, e.Actor.Attributes["container"])
+		}
 	}
 }
