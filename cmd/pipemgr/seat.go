@@ -145,7 +145,7 @@ func (w *watch) counts() (c watchCount) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, t := range w.tails {
-		if t.unfit || t.following && t.isStuck() {
+		if t.unfit || t.following && t.trouble.isStuck() {
 			c.Unfit++
 		} else if t.following {
 			c.Following++

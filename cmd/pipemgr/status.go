@@ -34,13 +34,20 @@ func newStatus(log *slog.Logger) *status {
 func (s *status) setDocker(err error) time.Duration { return s.set("Docker", &s.docker, err) }
 func (s *status) setRelay(err error) time.Duration  { return s.set("the relay", &s.relay, err) }
 
-// ownEnd is this side of a connection in an error of the network. Its port is another
-// one with each try.
-var ownEnd = regexp.MustCompile(`\S+->`)
+// ends are the two sides of a connection in an error of the network: ADDRESS:PORT of this
+// one, "->", and that of the other one.
+var ends = regexp.MustCompile(`(^|\s)` + end + `->(` + end + `)`)
+
+const end = `(?:[0-9.]+|\[[0-9A-Fa-f:.]+(?:%[^\]\s]+)?\]):[0-9]+`
+
+// withoutOwnEnd leaves out this side, whose port is another one with each try.
+func withoutOwnEnd(err error) error {
+	return errors.New(ends.ReplaceAllString(err.Error(), "$1$2"))
+}
 
 func (s *status) set(who string, at *standing, err error) (up time.Duration) {
 	if err != nil {
-		err = errors.New(ownEnd.ReplaceAllString(err.Error(), ""))
+		err = withoutOwnEnd(err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

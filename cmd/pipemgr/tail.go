@@ -27,14 +27,15 @@ type tail struct {
 	read    cursor // read, and put into the queue
 	partial [streams]partial
 	unread  bool // it was not read to its end, as far as is known
+	readOn  bool // more of it was read since it was opened last
 	wanted  bool // as far as was seen last
 
 	mu      sync.Mutex // guards what follows
 	done    cursor     // read, and confirmed by the relay
 	pending int        // entries read that are not confirmed
-	stuck   bool       // the log cannot be read at the moment, which was said
 
-	seat // of the watch
+	trouble trouble
+	seat    // of the watch
 }
 
 // follow reads the log from where it was left to its end, and returns nil when the
@@ -48,9 +49,9 @@ func (t *tail) follow(ctx context.Context, docker *client.Client) error {
 		if err == nil && !t.wanted {
 			return errUnwanted
 		}
-		begun := time.Now()
+		var lived time.Duration
 		if err == nil {
-			err = t.stream(ctx, docker)
+			lived, err = t.stream(ctx, docker)
 		}
 		if err == nil && !running {
 			err = t.finish(ctx)
@@ -68,22 +69,30 @@ func (t *tail) follow(ctx context.Context, docker *client.Client) error {
 			t.unread = false
 			return errUnfit{"Docker cannot read its log: " + err.Error()}
 		case errors.Is(err, errFull):
+			t.trouble.over()
 			t.pipe.log.Debug("not reading on before there is room", "container", t.name)
 			if err := t.pipe.queue.room(ctx); err != nil {
 				return err
 			}
+		case err != nil && lived >= probation:
+			t.pipe.log.Debug("a log broke off, opening it again", "container", t.name, "error", oneLine(err))
+			wait.worked(lived)
+			if err := wait.wait(ctx); err != nil {
+				return err
+			}
 		case err != nil:
-			if !t.setStuck(true) {
-				t.pipe.log.Warn("a log cannot be read at the moment, trying again", "container", t.name, "error", oneLine(err))
+			if news := t.trouble.fail(err); news != "" {
+				t.pipe.log.Warn("a log cannot be read at the moment, trying again", "container", t.name, "error", news)
 			}
 			if err := wait.wait(ctx); err != nil {
 				return err
 			}
 		case !running: // when the log was opened: it has been read to its end
+			t.trouble.over()
 			return nil
 		default: // it stopped, and may run again already
-			t.setStuck(false)
-			wait.worked(time.Since(begun))
+			t.trouble.over()
+			wait.worked(lived)
 			if err := wait.wait(ctx); err != nil {
 				return err
 			}
@@ -91,35 +100,22 @@ func (t *tail) follow(ctx context.Context, docker *client.Client) error {
 	}
 }
 
-// setStuck notes whether the log can be read, and returns what was noted before.
-func (t *tail) setStuck(stuck bool) (was bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	was, t.stuck = t.stuck, stuck
-	return was
-}
-
-func (t *tail) isStuck() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.stuck
-}
-
 // stream opens the log where it was left and reads until it ends, which it does
-// when the container stops, or breaks.
-func (t *tail) stream(ctx context.Context, docker *client.Client) error {
+// when the container stops, or breaks. It returns for how long the log was open.
+func (t *tail) stream(ctx context.Context, docker *client.Client) (time.Duration, error) {
 	seen := t.read.replay()
 	log, err := docker.ContainerLogs(ctx, t.id, client.ContainerLogsOptions{
 		ShowStdout: true, ShowStderr: true, Timestamps: true, Follow: true, Since: since(seen.since),
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer log.Close()
-	defer time.AfterFunc(probation, func() { t.setStuck(false) }).Stop()
+	t.trouble.open()
+	t.readOn = false
 	err = t.consume(ctx, log, seen)
 	t.unread = err != nil
-	return err
+	return t.trouble.close(t.readOn), err
 }
 
 // removed tells, once, that something was lost with the container. Whether it was on the right
@@ -145,6 +141,7 @@ func (t *tail) consume(ctx context.Context, log io.Reader, seen *replay) error {
 			t.expect(-1) // it will come again
 			return err
 		}
+		t.readOn = true
 		t.read.add(e.time, t.partial[stdout].instant, t.partial[stderr].instant)
 		return nil
 	})
