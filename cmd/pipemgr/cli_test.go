@@ -122,13 +122,17 @@ func TestWhatCannotStartIsOneLineAndExit1(t *testing.T) {
 
 // What can never be connected is said at once, and not tried for ever.
 func TestWhereDockerCannotBeIsAMistake(t *testing.T) {
-	key := writeKey(t, "")
+	key, certs := writeKey(t, ""), t.TempDir()
+	for _, name := range []string{"ca.pem", "cert.pem", "key.pem"} {
+		must(t, os.WriteFile(filepath.Join(certs, name), []byte("nothing\n"), 0o600))
+	}
 	for _, test := range []struct{ name, value, want string }{
 		{"DOCKER_HOST", "docker.sock", "DOCKER_HOST or DOCKER_CERT_PATH is wrong: unable to parse docker host `docker.sock`"},
 		{"DOCKER_HOST", "ssh://me@host", `DOCKER_HOST: "ssh://me@host" goes through SSH, which pipemgr does not; forward the socket`},
-		{"DOCKER_CERT_PATH", "/nowhere", "/nowhere/"},
+		{"DOCKER_CERT_PATH", certs, certs},
 	} {
-		t.Run(test.value, func(t *testing.T) {
+		t.Run(test.name+" "+filepath.Base(test.value), func(t *testing.T) {
+			t.Setenv("DOCKER_CERT_PATH", "")
 			t.Setenv(test.name, test.value)
 			code, _, talk := command(t, "--key", key, "--state-dir", "off", "--health", "off")
 			if code != exitUsage {

@@ -229,14 +229,18 @@ func pipemgr(t *testing.T, dockerHost string, r *relayUnderTest, flags ...string
 	return m
 }
 
-// launch does not wait for the connections.
+// launch does not wait for the connections. The Docker Engine is named by the path of its
+// socket, or as in DOCKER_HOST.
 func launch(t *testing.T, dockerHost string, r *relayUnderTest, flags ...string) *mgr {
 	t.Helper()
 	self, err := os.Executable()
 	must(t, err)
 	args := append([]string{"--relay", r.addr, "--key", r.key(), "--health", "127.0.0.1:0", "--state-dir", "off"}, flags...)
 	cmd := exec.Command(self, args...)
-	cmd.Env = append(os.Environ(), asPipemgr+"=1", "DOCKER_HOST=unix://"+dockerHost)
+	if strings.HasPrefix(dockerHost, "/") {
+		dockerHost = "unix://" + dockerHost
+	}
+	cmd.Env = append(os.Environ(), asPipemgr+"=1", "DOCKER_HOST="+dockerHost)
 	out, err := cmd.StderrPipe()
 	must(t, err)
 	m := &mgr{process: start(t, cmd, out)}

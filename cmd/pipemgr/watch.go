@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -70,10 +74,24 @@ func checkDocker(env func(string) string) error {
 		return usagef("%s: %q goes through SSH, which pipemgr does not; forward the socket ('ssh -N -L /tmp/docker.sock:/var/run/docker.sock HOST') and name unix:///tmp/docker.sock", client.EnvOverrideHost, host)
 	}
 	docker, err := client.New(client.FromEnv)
+	if err != nil && certsToCome(env) {
+		// What is wrong besides them is wrong then as well.
+		docker, err = client.New(client.WithHostFromEnv(), client.WithAPIVersionFromEnv())
+	}
 	if err != nil {
 		return usagef("%s or %s is wrong: %s; without them it is /var/run/docker.sock", client.EnvOverrideHost, client.EnvOverrideCertPath, oneLine(err))
 	}
 	return docker.Close()
+}
+
+// certsToCome tells whether a file of DOCKER_CERT_PATH is not there. It may come yet: a
+// Docker in a container makes them when it starts, which pipemgr does not wait for.
+func certsToCome(env func(string) string) bool {
+	dir := env(client.EnvOverrideCertPath)
+	return dir != "" && slices.ContainsFunc([]string{"ca.pem", "cert.pem", "key.pem"}, func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return errors.Is(err, fs.ErrNotExist)
+	})
 }
 
 // connection works with Docker until that breaks or ctx ends.
