@@ -53,17 +53,44 @@ func TestShellsCompleteTheCommandLine(t *testing.T) {
 	for _, test := range tests {
 		typed = append(typed, test.typed)
 	}
-	for name, offers := range map[string]func(*completingShell, []string) []string{"bash": bashOffers, "zsh": zshOffers, "fish": fishOffers} {
+	for name, offers := range map[string]func(*completingShell, []string) []string{"bash": bashOffers, "bash 3": oldBashOffers, "zsh": zshOffers, "fish": fishOffers} {
 		t.Run(name, func(t *testing.T) {
-			got := offers(newCompletingShell(t, name), typed)
+			shell, _, old := strings.Cut(name, " ")
+			got := offers(newCompletingShell(t, shell), typed)
 			for i, test := range tests {
 				words, want := offered(test.typed, got[i]), strings.Fields(test.offers)
+				if old && test.offers == "" {
+					want = strings.Fields(files)
+				}
 				slices.Sort(want)
 				if !slices.Equal(words, want) {
 					t.Errorf("%q: %q is offered, not %q", test.typed, words, want)
 				}
 			}
 		})
+	}
+}
+
+// Before bash 4, --flag=value is one word of COMP_WORDS, of which readline replaces what
+// is behind the "=". What is offered is no pattern for names of files.
+func TestBash3CompletesAValueBehindItsFlag(t *testing.T) {
+	s := newCompletingShell(t, "bash")
+	s.cmd.Args = append(s.cmd.Args, "--noprofile", "--norc", "-c", `enable -n mapfile readarray compopt
+		. "$0"
+		COMP_WORDBREAKS=$' \t\n"\'><=;|&(:'
+		for word in --mode= --mode=q --topic=; do
+			COMP_WORDS=(patchwork send "$word") COMP_CWORD=2
+			_patchwork
+			echo "$word: ${COMPREPLY[*]}"
+		done
+		COMP_WORDBREAKS=' ' COMP_WORDS=(patchwork send --mode=q) COMP_CWORD=2
+		_patchwork
+		echo "whole: ${COMPREPLY[*]}"
+		COMPREPLY=() && _patchwork_offer '* n[o]tes.txt' '' && printf '%s|' "${COMPREPLY[@]}"`, s.script)
+	out, err := s.cmd.CombinedOutput()
+	const want = "--mode=: queue pubsub\n--mode=q: queue\n--topic=: \nwhole: \n*|n[o]tes.txt|"
+	if err != nil || string(out) != want {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
@@ -127,7 +154,16 @@ func (s *completingShell) file(name, text string) string {
 
 // bashOffers uses readline's insert-completions, which is Alt-*.
 func bashOffers(s *completingShell, typed []string) []string {
-	rc := s.file("rc", "PS1='ready> '\n. "+s.script+"\npatchwork() { printf '\\noffered:%s\\n' \"$*\"; }\n")
+	return s.bashOffers("", typed)
+}
+
+// oldBashOffers takes from bash what that of macOS does not have.
+func oldBashOffers(s *completingShell, typed []string) []string {
+	return s.bashOffers("enable -n mapfile readarray compopt\n", typed)
+}
+
+func (s *completingShell) bashOffers(before string, typed []string) []string {
+	rc := s.file("rc", before+"PS1='ready> '\n. "+s.script+"\npatchwork() { printf '\\noffered:%s\\n' \"$*\"; }\n")
 	s.cmd.Args = append(s.cmd.Args, "--noprofile", "--rcfile", rc, "-i")
 	return s.types(typed, "\x1b*")
 }

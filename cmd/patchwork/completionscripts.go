@@ -18,14 +18,24 @@ func quotedAll(texts []string) (all []string) {
 	return all
 }
 
+// completeBash goes without what bash 3.2 does not have, which is macOS's: mapfile,
+// compopt, and --flag=value as three words.
 func completeBash(w io.Writer, all []completed) {
 	fmt.Fprintf(w, `# bash completion for patchwork
+_patchwork_offer() {
+	local word
+	while IFS= read -r word; do
+		COMPREPLY+=("$word")
+	done < <(compgen -W "$1" -- "$2")
+}
 _patchwork() {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
 	local IFS=$' \t\n' depth=1 command said there='' flags='' values='' words=''
 	COMPREPLY=()
 	if [ "$word" = = ]; then # --flag=value is three words here
 		word=''
+	elif [[ $word == --*=* && $COMP_WORDBREAKS == *=* ]]; then # but one before bash 4
+		before=${word%%%%=*} word=${word#*=}
 	elif [ "$before" = = ]; then
 		before=${COMP_WORDS[COMP_CWORD-2]}
 	fi
@@ -58,20 +68,24 @@ _patchwork() {
 		case " $words " in *" $said "*) there=yes ;; esac
 	done
 	case $values:$word in
-	FILE:*) compopt -o default ;;
+	FILE:*) compopt -o default 2>/dev/null ;;
 	-:*) ;;
-	:-*) mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$word") ;;
+	:-*) _patchwork_offer "$flags" "$word" ;;
 	:*)
 		if [ -z "$words" ]; then
-			compopt -o default
+			compopt -o default 2>/dev/null
 		elif [ -z "$there" ]; then
-			mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+			_patchwork_offer "$words" "$word"
 		fi
 		;;
-	*) mapfile -t COMPREPLY < <(compgen -W "$values" -- "$word") ;;
+	*) _patchwork_offer "$values" "$word" ;;
 	esac
 }
-complete -F _patchwork patchwork
+if [ "$(type -t compopt)" = builtin ]; then
+	complete -F _patchwork patchwork
+else # before bash 4 it is files wherever nothing is offered
+	complete -o default -F _patchwork patchwork
+fi
 `)
 }
 
