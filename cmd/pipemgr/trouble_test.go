@@ -20,8 +20,10 @@ import (
 // A cuttingDocker has one container that runs. open answers the n-th request for its log:
 // how long it lasts, the lines in it, and the error it ends with.
 type cuttingDocker struct {
-	open  func(n int) cutLog
-	asked int
+	open   func(n int) cutLog
+	asked  int
+	looked []int // HTTP status of the next answers to what the container is; then it is 200
+	off    bool  // it is on no network
 }
 
 type cutLog struct {
@@ -34,8 +36,15 @@ type cutLog struct {
 func (d *cuttingDocker) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer := &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Request: r}
 	if !strings.HasSuffix(r.URL.Path, "/logs") {
+		networks := `{"mine":{}}`
+		if d.off {
+			networks = `{}`
+		}
 		answer.Body = io.NopCloser(strings.NewReader(`{"Id":"c","Name":"/cut","State":{"Running":true},"Config":{"Labels":{"pipemgr.enable":"true"}},` +
-			`"HostConfig":{"LogConfig":{"Type":"local"}},"NetworkSettings":{}}`))
+			`"HostConfig":{"LogConfig":{"Type":"local"}},"NetworkSettings":{"Networks":` + networks + `}}`))
+		if len(d.looked) > 0 {
+			answer.StatusCode, d.looked = d.looked[0], d.looked[1:]
+		}
 		return answer, nil
 	}
 	d.asked++
