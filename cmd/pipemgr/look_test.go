@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"sync"
 	"testing"
@@ -53,4 +55,25 @@ func TestALogIsReadOnWhileDockerIsAskedWhetherItsContainerHasLeft(t *testing.T) 
 			})
 		})
 	}
+}
+
+// The tail finds out that the container is gone, and then Docker tells it.
+func TestALogThatIsGoneUnreadIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &cuttingDocker{looked: []int{http.StatusNotFound}}
+		docker, err := client.New(client.WithHTTPClient(&http.Client{Transport: d}), client.WithAPIVersion(client.MaxAPIVersion))
+		must(t, err)
+		pipe := newTail(t).pipe
+		var log bytes.Buffer
+		pipe.log, pipe.looking = slog.New(slog.NewTextHandler(&log, nil)), make(chan struct{}, 1)
+		w := newWatch(pipe, newStatus(pipe.log), time.Now(), 0, savedState{})
+		var tails sync.WaitGroup
+		w.follow(t.Context(), &tails, docker, "c", "hasty", map[string]string{labelEnable: "true"}, 0)
+		tails.Wait()
+		w.forget("c")
+		wantMatches(t, log.String(), `what was left is lost" container=hasty`, 1)
+		if len(w.tails) > 0 {
+			t.Error("it is not forgotten")
+		}
+	})
 }
