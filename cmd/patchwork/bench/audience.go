@@ -99,6 +99,7 @@ func (a *audience) listen(ctx context.Context, ear int) {
 		})
 		if trouble != "" {
 			b.ledger.fault(trouble)
+			b.heed(trouble)
 		}
 		if client.Pause(ctx, wait) != nil {
 			return
@@ -148,7 +149,11 @@ func (a *audience) gathered(ctx context.Context) bool {
 	defer cancel()
 	address := fill(b.target.send, b.run, a.pair, 0)
 	for probe := b.messages; ctx.Err() == nil; probe++ {
-		b.target.sendOne(ctx, address, b.run, probe, b.size)
+		if b.target.sendOne(ctx, address, b.run, probe, b.size) == tooMany {
+			b.ledger.refused(tooMany)
+			b.stop()
+			return false
+		}
 		within, stop := context.WithTimeout(ctx, listenAgainAfter)
 		heard := a.until(within, func(e subscriber) bool { return e.probes >= 2 })
 		stop()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -179,7 +180,7 @@ func measure(c *cli.Context, cl *client.Client) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Context, p.duration)
 	defer cancel()
-	rounds := p.run(ctx)
+	rounds := p.run(ctx, cancel)
 	report := Report{Rounds: len(rounds[len(rounds)-1])}
 	for _, of := range rounds {
 		if len(of) > 0 {
@@ -207,7 +208,7 @@ func measure(c *cli.Context, cl *client.Client) error {
 		return err
 	case c.Context.Err() != nil:
 		return c.Context.Err()
-	case ctx.Err() != nil:
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		cl.Say("the time is over; --duration gives more of it")
 	}
 	return report.judge(cl)
@@ -217,7 +218,7 @@ func measure(c *cli.Context, cl *client.Client) error {
 func (r Report) judge(cl *client.Client) error {
 	for _, t := range r.Targets {
 		switch {
-		case t.Errors["send: 429"]+t.Errors["receive: 429"] > 0:
+		case t.Errors["send: "+tooMany]+t.Errors["receive: "+tooMany] > 0:
 			return fmt.Errorf("%s says: too many requests; measure a relay of your own that was started with --rate-limit 0", t.Send)
 		case t.Deliveries == 0:
 			return fmt.Errorf("nothing arrived by way of %s; look at --server, --send and --receive", t.Send)
@@ -229,8 +230,8 @@ func (r Report) judge(cl *client.Client) error {
 }
 
 // run makes the rounds, the targets by turns and each first as often as the other,
-// and returns what came of them, by target.
-func (p *plan) run(ctx context.Context) [][]Result {
+// and returns what came of them, by target. A relay that says "too many" has it stop.
+func (p *plan) run(ctx context.Context, stop func()) [][]Result {
 	results := make([][]Result, len(p.targets))
 	name := strings.ToLower(rand.Text()[:8])
 	for n := range p.rounds {
@@ -241,7 +242,7 @@ func (p *plan) run(ctx context.Context) [][]Result {
 			}
 			b := &round{
 				target: p.targets[which], run: fmt.Sprintf("%s-%d-%d", name, which, n),
-				messages: p.messages, size: p.size, pairs: p.pairs, timeout: p.timeout,
+				messages: p.messages, size: p.size, pairs: p.pairs, timeout: p.timeout, stop: stop,
 			}
 			results[which] = append(results[which], b.do(ctx))
 		}

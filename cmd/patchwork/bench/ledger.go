@@ -117,6 +117,13 @@ func (l *ledger) has(n, ear int) bool {
 	return l.messages[n].arrived[ear] > 0
 }
 
+// refused books that a probe was not taken.
+func (l *ledger) refused(what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.errors["send: "+what]++
+}
+
 // fault books trouble on the receiving side.
 func (l *ledger) fault(what string) {
 	l.mu.Lock()

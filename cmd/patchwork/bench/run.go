@@ -16,6 +16,7 @@ type round struct {
 	size     int
 	pairs    int
 	timeout  time.Duration // how long one message may take, each side
+	stop     func()        // ends the run: a relay that has said "too many" measures its limit, not itself
 
 	ledger *ledger
 }
@@ -93,7 +94,15 @@ func (b *round) sendOne(ctx context.Context, pair, n int) bool {
 	if ctx.Err() == nil || trouble == "" { // else it is neither sent nor refused
 		b.ledger.sent(n, trouble)
 	}
+	b.heed(trouble)
 	return trouble == ""
+}
+
+// heed ends the run when the trouble is that the relay wants fewer requests.
+func (b *round) heed(trouble string) {
+	if trouble == tooMany {
+		b.stop()
+	}
 }
 
 // meetEach sends the messages of one pair and receives each on a channel of its own,
@@ -138,6 +147,7 @@ func (b *round) receive(ctx context.Context, address string, enough func() bool)
 		}
 		if trouble != "" {
 			b.ledger.fault(trouble)
+			b.heed(trouble)
 		}
 		if client.Pause(ctx, wait) != nil {
 			return

@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"patchwork/cmd/patchwork/client"
 	"patchwork/cmd/patchwork/cmdline"
 )
 
@@ -108,11 +107,7 @@ func (t *target) listen(ctx context.Context, address, run string, asked func(), 
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode/100 != 2 {
-		wait = listenAgainAfter
-		if resp.StatusCode == http.StatusTooManyRequests {
-			wait = client.RetryAfter(resp.Header)
-		}
-		return strconv.Itoa(resp.StatusCode), wait
+		return strconv.Itoa(resp.StatusCode), listenAgainAfter
 	}
 	for s := scan(resp.Body, run); ; {
 		n, err := s.next()
@@ -129,6 +124,9 @@ func (t *target) listen(ctx context.Context, address, run string, asked func(), 
 
 // listenAgainAfter is before a receiver that failed asks again.
 const listenAgainAfter = 50 * time.Millisecond
+
+// tooMany is the trouble of a relay that wants fewer requests: its status.
+const tooMany = "429"
 
 // troubleOf sorts errors into few kinds, so that they can be counted.
 func troubleOf(err error) string {
