@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"relay":   cmdRelay,
 			"signal":  cmdSignal,
+			"insist":  cmdInsist,
 			"exited":  cmdExited,
 			"waitfor": cmdWaitfor,
 			"waitlog": cmdWaitlog,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -54,11 +55,36 @@ func cmdRelay(ts *testscript.TestScript, neg bool, args []string) {
 // signal TERM|INT: sends the relay a signal, and does not wait.
 func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
 	refuse(ts, neg)
+	ts.Check(scriptRelay(ts).cmd.Process.Signal(signalNamed(ts, args)))
+}
+
+// insist TERM|INT: signals the relay again and again, until it is gone.
+func cmdInsist(ts *testscript.TestScript, neg bool, args []string) {
+	refuse(ts, neg)
+	r, sig := scriptRelay(ts), signalNamed(ts, args)
+	late := time.After(patience)
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		select {
+		case <-r.ended:
+			return
+		case <-again.C:
+			if err := r.cmd.Process.Signal(sig); !errors.Is(err, os.ErrProcessDone) {
+				ts.Check(err)
+			}
+		case <-late:
+			ts.Fatalf("the relay goes on:\n%s", r.logged())
+		}
+	}
+}
+
+func signalNamed(ts *testscript.TestScript, args []string) os.Signal {
 	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt}
 	if len(args) != 1 || signals[args[0]] == nil {
-		ts.Fatalf("usage: signal TERM|INT")
+		ts.Fatalf("say TERM or INT")
 	}
-	ts.Check(scriptRelay(ts).cmd.Process.Signal(signals[args[0]]))
+	return signals[args[0]]
 }
 
 // exited CODE: waits for the end of the relay, which has to exit with CODE.
