@@ -37,7 +37,8 @@ type ExposeOptions struct {
 	Transport http.RoundTripper
 }
 
-// A RefusedError is what the relay answered instead of opening the prefix.
+// A RefusedError is what the relay answered instead of opening a tunnel, in its own
+// words.
 type RefusedError struct {
 	Status int
 	Line   string
@@ -45,7 +46,7 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("the relay answers %d: %s", e.Status, e.Line)
+	return fmt.Sprintf("the relay answers %d %s: %s", e.Status, http.StatusText(e.Status), e.Line)
 }
 
 // final says that asking again would bring the same answer. A session can always

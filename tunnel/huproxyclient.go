@@ -22,7 +22,7 @@ import (
 // The end of stdin is passed on while stdout goes on, and the other way round
 // stdout is closed, when it can be. A read of stdin that cannot be interrupted, as
 // one of a terminal, is left behind when the connection breaks. Errors are one
-// plain line; a refusal of the relay is in its own words.
+// plain line; a refusal of the relay is a [*RefusedError].
 func HuproxyClient(ctx context.Context, address, token string, stdin io.Reader, stdout io.Writer) error {
 	u, err := webSocketURL(address)
 	if err != nil {
@@ -46,7 +46,7 @@ func HuproxyClient(ctx context.Context, address, token string, stdin io.Reader, 
 		return context.Cause(ctx)
 	case response != nil:
 		line, _ := bufio.NewReader(io.LimitReader(response.Body, 1<<10)).ReadString('\n')
-		return fmt.Errorf("the relay answers %s: %s", response.Status, strings.TrimSpace(line))
+		return &RefusedError{Status: response.StatusCode, Line: strings.TrimSpace(line)}
 	default:
 		return fmt.Errorf("cannot connect to the relay: %w", err)
 	}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"time"
 
@@ -34,12 +36,13 @@ func exposeCommand() *cli.Command {
 			if err != nil || ttl < time.Second {
 				return cmdline.Usagef("--max-ttl %q is not a duration of a second or more", c.String("max-ttl"))
 			}
-			return tunnel.Expose(c.Context, tunnel.ExposeOptions{
+			err = tunnel.Expose(c.Context, tunnel.ExposeOptions{
 				Server: serverURL(c.String("server"), os.Getenv), Local: c.Args().Get(0), Prefix: c.Args().Get(1),
 				Token: cmdline.FirstOf(c.String("token"), os.Getenv("PATCHWORK_TOKEN")), MaxTTL: ttl,
 				Ready: func(url string) { fmt.Fprintln(c.App.ErrWriter, "published at "+url) },
 				Log:   slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelWarn})),
 			})
+			return withToken(err, "one of 'patchwork tunnel-token', or USER:TOKEN of a user,")
 		},
 	}
 }
@@ -90,7 +93,17 @@ func huproxyCommand() *cli.Command {
 			if c.NArg() != 1 {
 				return cmdline.Usagef("huproxy takes one URL, such as: wss://relay.example/huproxy/alice/%%h/%%p")
 			}
-			return tunnel.HuproxyClient(c.Context, c.Args().First(), cmdline.FirstOf(c.String("token"), os.Getenv("PATCHWORK_TOKEN")), c.App.Reader, c.App.Writer)
+			err := tunnel.HuproxyClient(c.Context, c.Args().First(), cmdline.FirstOf(c.String("token"), os.Getenv("PATCHWORK_TOKEN")), c.App.Reader, c.App.Writer)
+			return withToken(err, "a token of the user in the URL")
 		},
 	}
+}
+
+// withToken adds to the refusal of a token where a better one goes.
+func withToken(err error, what string) error {
+	var refused *tunnel.RefusedError
+	if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
+		return fmt.Errorf("%w; give %s with PATCHWORK_TOKEN or --token", err, what)
+	}
+	return err
 }
