@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -15,6 +16,7 @@ import (
 	"patchwork/broker"
 	"patchwork/httpfront"
 
+	"patchwork/cmd/patchwork/client"
 	"patchwork/cmd/patchwork/cmdline"
 )
 
@@ -156,12 +158,16 @@ func readRules(c *cli.Context, path string) ([]byte, error) {
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
-			return nil, err
+			return nil, client.FileError(err)
 		}
 		defer f.Close()
 		in = f
 	}
-	return io.ReadAll(io.LimitReader(in, acl.MaxDocument+1))
+	data, err := io.ReadAll(io.LimitReader(in, acl.MaxDocument+1))
+	if errors.Is(err, syscall.EISDIR) {
+		err = fmt.Errorf("%s is a directory; name the file with the rules in it", path)
+	}
+	return data, err
 }
 
 // place puts the file's name and position before a mistake.
@@ -182,7 +188,7 @@ func readKey(s string) (acl.Fingerprint, error) {
 	}
 	file, err := os.Open(s)
 	if err != nil {
-		return f, err
+		return f, client.FileError(err)
 	}
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, 64<<10))

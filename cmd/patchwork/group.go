@@ -2,11 +2,33 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"os/exec"
 	"sync"
 	"time"
+
+	"patchwork/cmd/patchwork/cmdline"
 )
+
+// runnable is the usage error for a command that cannot be run, nil for one that can.
+func runnable(name string) error {
+	_, err := exec.LookPath(name)
+	var at *exec.Error
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
+		return cmdline.Usagef("there is no command %q; look at its name and at PATH", name)
+	case errors.Is(err, fs.ErrPermission):
+		return cmdline.Usagef("the command %q may not be run: permission denied; 'chmod +x' allows it", name)
+	}
+	return cmdline.Usagef("the command %q cannot be run: %v", name, err)
+}
 
 // stopDelay is how long a command has to end when it is asked to.
 const stopDelay = 5 * time.Second

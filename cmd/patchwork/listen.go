@@ -67,8 +67,8 @@ func listenTo(c *cli.Context, cl *client.Client) error {
 		if path, err := exec.LookPath("notify-send"); err == nil {
 			command = []string{path, "--"}
 		}
-	} else if _, err := exec.LookPath(command[0]); err != nil {
-		return cmdline.Usagef("listen: %q cannot be run: %v", command[0], err)
+	} else if err := runnable(command[0]); err != nil {
+		return err
 	}
 	show := func(text []byte) error {
 		rest, ok := bytes.CutPrefix(text, []byte(c.String("magic")))

@@ -37,8 +37,8 @@ func respond(c *cli.Context, cl *client.Client) error {
 	if len(before) != 1 || before[0] == "" || len(command) == 0 {
 		return cmdline.Usagef("respond: say one CHANNEL, and a command after --; usage: %s", c.Command.UsageText)
 	}
-	if _, err := exec.LookPath(command[0]); err != nil {
-		return cmdline.Usagef("respond: %q cannot be run: %v", command[0], err)
+	if err := runnable(command[0]); err != nil {
+		return err
 	}
 	workers := c.Int("parallel")
 	if workers < 1 || workers > 1000 {

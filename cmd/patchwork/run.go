@@ -100,10 +100,18 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 func plainUsage(c *cli.Context, err error, _ bool) error {
 	what := err.Error()
 	if name, ok := strings.CutPrefix(what, "flag provided but not defined: -"); ok {
-		what = "unknown flag --" + strings.TrimPrefix(name, "-")
+		what = "unknown flag " + dashed(name)
 	}
 	if name, ok := strings.CutPrefix(what, "flag needs an argument: -"); ok {
-		what = "--" + strings.TrimPrefix(name, "-") + " needs a value"
+		what = dashed(name) + " needs a value"
 	}
 	return cmdline.Usagef("%s; see '%s --help'", what, c.Command.HelpName)
+}
+
+// dashed writes a flag as people do: -k, --keep.
+func dashed(name string) string {
+	if name = strings.TrimPrefix(name, "-"); len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
 }
