@@ -31,6 +31,7 @@ var ErrInterrupted = errors.New("interrupted")
 // A Client is what the commands that talk to a relay have in common.
 type Client struct {
 	Base   *url.URL
+	From   Origin        // of Base
 	Basic  *url.Userinfo // of the address, for a proxy that asks for it; sent where no token is
 	Space  string        // p, h, r or u: where channels are looked for
 	Secret string        // of a hook
@@ -89,18 +90,10 @@ func newClient(c *cli.Context) (*Client, error) {
 	default:
 		return nil, cmdline.Usagef("-n %q is no namespace; there are p, h, r and u", cl.Space)
 	}
-	told := cmdline.FirstOf(c.String("server"), os.Getenv("PATCHWORK_SERVER"), "http://localhost:8080")
-	address := told
-	if !strings.Contains(address, "://") {
-		address = "http://" + address
+	var err error
+	if cl.Base, cl.Basic, cl.From, err = address(c); err != nil {
+		return nil, err
 	}
-	base, err := url.Parse(strings.TrimRight(address, "/"))
-	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" {
-		return nil, cmdline.Usagef("the relay's address %q is no http:// or https:// URL; set PATCHWORK_SERVER or --server", told)
-	}
-	base.RawQuery, base.Fragment = "", ""
-	base.User, cl.Basic = nil, base.User // the address is printed, and part of links
-	cl.Base = base
 	for name, value := range map[string]string{"the token": cl.Token, "the secret": cl.Secret} {
 		if !httpguts.ValidHeaderFieldValue(value) {
 			return nil, cmdline.Usagef("%s has characters that no header can carry, such as a line end; copy it again", name)
@@ -160,7 +153,7 @@ type Call struct {
 	Body   io.Reader
 	Size   int64  // of body, -1 is not known
 	Secret string // instead of the client's own
-	Any    bool   // an answer of any status is an answer
+	Any    bool   // an answer of any status is an answer, if a responder made it
 }
 
 // Do makes the request and returns the answer, whose body is the caller's to
@@ -235,16 +228,28 @@ func (c *Client) try(ctx context.Context, r Call) (_ *http.Response, untouched b
 	if err != nil {
 		return nil, false, c.Explain(ctx, err)
 	}
-	if !r.Any && resp.StatusCode/100 != 2 {
+	if resp.StatusCode/100 != 2 && !(r.Any && passedOn(resp)) {
 		defer resp.Body.Close()
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 2<<10)) // an answer that breaks off says what it said
 		_, again := r.Body.(io.Seeker)
 		return nil, again || !body.touched.Load(), &AnswerError{
-			Status: resp.StatusCode, line: strings.Join(strings.Fields(string(text)), " "), base: c.Base,
+			Status: resp.StatusCode, line: strings.Join(strings.Fields(string(text)), " "),
+			base: c.Base, from: c.From,
 			after: RetryAfter(resp.Header), to: resp.Header.Get("Location"), hook: hook, token: c.Token != "",
+			user: strings.HasPrefix(r.Path, "/u/"), head: r.Method == http.MethodHead,
 		}
 	}
 	return resp, false, nil
+}
+
+// passedOn tells whether an answer is to be taken for a responder's. The relay's own
+// refusals lack the header that keeps what others send from acting as its site.
+func passedOn(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return strings.HasPrefix(resp.Header.Get("Content-Security-Policy"), "sandbox")
+	}
+	return true
 }
 
 // watched tells whether a body was begun, and so cannot be sent again.

@@ -10,9 +10,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
 	"time"
+
+	"patchwork/cmd/patchwork/cmdline"
 )
 
 // An AnswerError is an answer of the relay that is not what was asked for. Its
@@ -21,10 +24,27 @@ type AnswerError struct {
 	Status int
 	line   string
 	base   *url.URL
+	from   Origin // of base
 	after  time.Duration
 	to     string // where a redirect leads
 	hook   bool
 	token  bool // one was sent
+	user   bool // it is about a user's channel
+	head   bool // there can be no line
+}
+
+// badName tells whether the relay takes the channel's name for none. To a HEAD of a
+// channel it has no other reason to answer 400.
+func (e *AnswerError) badName() bool {
+	return e.Status == http.StatusBadRequest && (e.head || strings.HasPrefix(e.line, "bad channel name"))
+}
+
+// Unwrap makes a bad name what it is: a mistake on the command line.
+func (e *AnswerError) Unwrap() error {
+	if e.badName() {
+		return cmdline.Usagef("%s", e.line)
+	}
+	return nil
 }
 
 func (e *AnswerError) Error() string {
@@ -35,13 +55,17 @@ func (e *AnswerError) Error() string {
 	advice := ""
 	switch {
 	case strings.Contains(line, "HTTP request to an HTTPS server"):
-		return fmt.Sprintf("%s speaks https; set PATCHWORK_SERVER to https://%s", e.base, e.base.Host)
+		return fmt.Sprintf("%s speaks https; %s", e.base, e.from.use("https://"+e.base.Host))
 	case e.to != "":
 		to := e.to
 		if u, err := url.Parse(to); err == nil && u.Host != "" {
 			to = u.Scheme + "://" + u.Host
 		}
-		return fmt.Sprintf("%s answers with a redirect; set PATCHWORK_SERVER to %s", e.base, to)
+		return fmt.Sprintf("%s answers with a redirect; %s", e.base, e.from.use(to))
+	case e.badName() && e.user:
+		advice = "with -n u a channel is USER/CHANNEL, in words with single slashes between"
+	case e.badName():
+		advice = "a channel's name is words with single slashes between, none of them . or .."
 	case e.Status == http.StatusUnauthorized && e.hook:
 		return "the hook's secret is missing or wrong; give the one it was made with by -s or PATCHWORK_SECRET"
 	case e.Status == http.StatusRequestTimeout:
@@ -88,25 +112,45 @@ func (c *Client) Explain(ctx context.Context, err error) error {
 	case errors.Is(err, context.Canceled):
 		return say("the connection to %s was closed; try again", c.Base)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return say("no relay answers at %s; start one with 'patchwork start', or set PATCHWORK_SERVER", c.Base)
+		return say("no relay answers at %s; start one with 'patchwork start', or %s", c.Base, c.From.look())
 	case errors.As(err, &dns):
-		return say("there is no host %q; look at PATCHWORK_SERVER", c.Base.Hostname())
+		return say("there is no host %q; %s", c.Base.Hostname(), c.From.look())
 	case errors.As(err, &record), strings.Contains(err.Error(), "gave HTTP response to HTTPS client"):
-		return say("%s does not speak https; set PATCHWORK_SERVER to http://%s", c.Base, c.Base.Host)
+		return say("%s does not speak https; %s", c.Base, c.From.use("http://"+c.Base.Host))
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid):
 		return say("the certificate of %s is not good: %v; SSL_CERT_FILE can name another authority", c.Base.Host, errors.Unwrap(err))
 	case strings.Contains(err.Error(), "malformed HTTP"):
-		return say("what answers at %s speaks no HTTP; look at host and port in PATCHWORK_SERVER", c.Base)
+		return say("what answers at %s speaks no HTTP, as if host or port were those of something else; %s", c.Base, c.From.look())
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return say("%s does not answer in time; look at the network and at PATCHWORK_SERVER", c.Base)
+		return say("%s does not answer in time; look at the network, or %s", c.Base, c.From.look())
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return say("%s cannot be reached from here; look at the network and at PATCHWORK_SERVER", c.Base)
+		return say("%s cannot be reached from here; look at the network, or %s", c.Base, c.From.look())
 	}
+	return say("the connection to %s %s; try again", c.Base, broke(err))
+}
+
+// broke words how a connection ended. The cause is part of it where it tells anything:
+// addresses of sockets and names of system calls do not.
+func broke(err error) string {
+	switch {
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.ECONNABORTED):
+		return "was reset"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed),
+		strings.Contains(err.Error(), "server closed idle connection"): // net/http has no name for it
+		return "broke off"
+	}
+	var call *os.SyscallError
+	var op *net.OpError
 	var outer *url.Error
-	if errors.As(err, &outer) {
-		return say("the connection to %s broke: %v; try again", c.Base, outer.Err)
+	switch {
+	case errors.As(err, &call):
+		err = call.Err
+	case errors.As(err, &op):
+		err = op.Err
+	case errors.As(err, &outer):
+		err = outer.Err
 	}
-	return say("the connection to %s broke: %v; try again", c.Base, err)
+	return "broke: " + err.Error()
 }
 
 // A LinkError is trouble between here and the relay.

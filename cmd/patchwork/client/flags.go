@@ -46,7 +46,7 @@ func TimeoutQuery(c *cli.Context) (url.Values, error) {
 		d, err = time.ParseDuration(told + "s")
 	}
 	if err != nil || d <= 0 {
-		return nil, cmdline.Usagef("-T %q is no number of seconds above 0", told)
+		return nil, cmdline.Usagef("-T %q is no number of seconds above 0, and no duration such as 5m", told)
 	}
 	return url.Values{"timeout": {d.String()}}, nil
 }

@@ -30,7 +30,7 @@ func (c *Client) MakeHook(ctx context.Context, space string) (Hook, error) {
 	defer resp.Body.Close()
 	err = json.NewDecoder(io.LimitReader(resp.Body, 4<<10)).Decode(&h)
 	if err != nil || !HookWord.MatchString(h.Channel) || !HookWord.MatchString(h.Secret) {
-		return Hook{}, fmt.Errorf("%s does not answer as a relay does; look at PATCHWORK_SERVER", c.Base)
+		return Hook{}, fmt.Errorf("%s does not answer as a relay does; %s", c.Base, c.From.look())
 	}
 	return h, nil
 }

@@ -51,7 +51,12 @@ func Command() *cli.Command {
 					return err
 				}
 			}
-			return client.Action(examine)(c)
+			return client.Action(func(c *cli.Context, cl *client.Client) error {
+				if len(args) == 1 {
+					cl.From = client.OriginArgument
+				}
+				return examine(c, cl)
+			})(c)
 		},
 	}
 }
@@ -150,10 +155,11 @@ func (r *Report) advice() string {
 // A Verdict is how a check came out.
 type Verdict string
 
+// The verdicts. With a VerdictFail among them doctor exits with 1.
 const (
-	VerdictOK   Verdict = "ok"
+	VerdictOK   Verdict = "ok"   // as it should be
 	VerdictWarn Verdict = "warn" // worth knowing; nothing breaks
-	VerdictFail Verdict = "FAIL"
+	VerdictFail Verdict = "FAIL" // something breaks, and Means says what
 )
 
 // A Finding is what one check has seen.

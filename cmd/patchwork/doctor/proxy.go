@@ -110,6 +110,8 @@ var proxies = []proxy{
 	}, ""},
 }
 
+// ProxyNames are the proxies that the doctor writes configuration for, as --proxy
+// takes them.
 func ProxyNames() []string {
 	var names []string
 	for _, p := range proxies {
