@@ -11,17 +11,17 @@ misused() { say "$*; see 'patchwork.sh help'"; exit 2; }
 
 usage() {
 	cat <<'END'
-patchwork.sh send [-m queue|pubsub] [-n p|h|r|u] [-s SECRET] [-t TOKEN] [-f FILE] CHANNEL [DATA]
+patchwork.sh send [-m queue|pubsub] [-n p|h|r|u] [-s SECRET] [-t TOKEN] [-f FILE] [-T SECONDS] CHANNEL [DATA]
 patchwork.sh receive [-n p|h|r|u] [-s SECRET] [-t TOKEN] [-T SECONDS] [-k] CHANNEL
 patchwork.sh listen [-m MAGIC] [-n p|h|r|u] [-s SECRET] [-t TOKEN] CHANNEL [-- COMMAND...]
 patchwork.sh get-hook h|r
 patchwork.sh share [-n p|h|r|u] [-s SECRET] [-t TOKEN] FILE [CHANNEL]
-patchwork.sh download [-n p|h|r|u] [-s SECRET] [-t TOKEN] [-f] CHANNEL [OUTPUT]
+patchwork.sh download [-n p|h|r|u] [-s SECRET] [-t TOKEN] [--force] [-T SECONDS] CHANNEL [OUTPUT]
 
 send sends DATA, FILE, or standard input. listen shows each message that begins
-with MAGIC (default: notify), or gives it to COMMAND. share and download do not
-encrypt, compare no checksums and do not go on after a cut: the patchwork
-binary does.
+with MAGIC (default: notify), and gives it to COMMAND. share sends one file to one
+receiver. share and download do not encrypt, compare no checksums and do not go on
+after a cut. All of that, directories too, takes the patchwork binary.
 END
 }
 
@@ -162,6 +162,10 @@ options() {
 				shift
 			fi
 			;;
+		--force)
+			if [ "$command" != download ]; then misused "--force goes with download"; fi
+			force=yes
+			;;
 		-k) keep=yes ;;
 		--)
 			shift
@@ -181,6 +185,13 @@ options() {
 	p | h | r | u) ;;
 	*) misused "-n '$space' is no namespace; there are p, h, r and u" ;;
 	esac
+	case $command:$mode in
+	share:queue) ;;
+	share:?* | download:?*) misused "$command knows no -m: that takes the patchwork binary" ;;
+	esac
+	case $command:$timeout in
+	listen:?* | get-hook:?* | share:?*) misused "$command knows no -T" ;;
+	esac
 	case $timeout in
 	*[!0-9]*) misused "-T '$timeout' is no number of seconds" ;;
 	esac
@@ -194,6 +205,12 @@ send() {
 	*) misused "-m '$mode' is no mode; there are queue and pubsub" ;;
 	esac
 	url=$(address "$one")$query
+	if [ -n "$timeout" ]; then
+		case $query in
+		'') url="$url?timeout=$timeout" ;;
+		*) url="$url&timeout=$timeout" ;;
+		esac
+	fi
 	if [ "$words" -eq 2 ]; then
 		if [ -n "$file" ]; then misused "send takes DATA or -f FILE, not both"; fi
 		printf %s "$two" >"$temp/data"
@@ -301,6 +318,7 @@ get_hook() {
 }
 
 share() {
+	if [ -d "$one" ]; then fail "$one is a directory; 'patchwork share' sends those, this script only files"; fi
 	if [ ! -r "$one" ] || [ ! -f "$one" ]; then fail "$one is no file that can be read"; fi
 	if [ "$words" -eq 2 ]; then
 		url=$(address "$two")
@@ -315,11 +333,13 @@ download() {
 	if [ "$words" -eq 2 ]; then output=$two; fi
 	if [ -d "$output" ]; then output=$output/${one##*/}; fi
 	if [ -z "$output" ]; then misused "download: say OUTPUT"; fi
-	if [ -e "$output" ] && [ -z "$force" ]; then fail "$output exists; say -f to replace it, or another OUTPUT"; fi
+	if [ -e "$output" ] && [ -z "$force" ]; then fail "$output exists; say --force to replace it, or another OUTPUT"; fi
 	if ! (: >"$output.part") 2>/dev/null; then fail "$output.part cannot be written"; fi
 	part=$output.part
 	settings
-	got "$(address "$one")" >"$part"
+	url=$(address "$one")
+	if [ -n "$timeout" ]; then url="$url?timeout=$timeout"; fi
+	got "$url" >"$part"
 	judge "$code" "$status" "$temp/answer"
 	size=$(sed -n 's/^[Pp]atchwork-[Ss]ize: *\([0-9]*\).*/\1/p' "$temp/head")
 	if grep -qi '^Patchwork-Seal:' "$temp/head"; then
