@@ -181,6 +181,8 @@ func (s *Server) receiveOrFollow(w *response, r *http.Request, c channel) error 
 		return s.followFramed(w, r, c, sse{json: asJSON})
 	case accepts(r, "application/x-ndjson"):
 		return s.followFramed(w, r, c, ndjson{})
+	case r.URL.Query().Has("for"), r.URL.Query().Has("rest"):
+		return errorf(http.StatusBadRequest, "?for= and ?rest= are for followers of events or lines: ask with Accept: text/event-stream or application/x-ndjson")
 	case follow:
 		return s.followRaw(w, r, c, true, true)
 	case c.style == styleTopic || c.style == stylePubsub:
@@ -189,13 +191,27 @@ func (s *Server) receiveOrFollow(w *response, r *http.Request, c channel) error 
 	return s.receive(w, r, c)
 }
 
+// accepts tells whether a request names a type among those it accepts. A weight of 0
+// says that it does not (RFC 9110, section 12.4.2); others are not compared.
 func accepts(r *http.Request, mime string) bool {
 	for _, v := range r.Header.Values("Accept") {
 		for part := range strings.SplitSeq(v, ",") {
-			kind, _, _ := strings.Cut(part, ";")
-			if strings.EqualFold(strings.TrimSpace(kind), mime) {
+			kind, parameters, _ := strings.Cut(part, ";")
+			if strings.EqualFold(strings.TrimSpace(kind), mime) && !weightless(parameters) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// weightless tells whether a q of 0 is among the parameters of a type.
+func weightless(parameters string) bool {
+	for p := range strings.SplitSeq(parameters, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
+		if strings.EqualFold(name, "q") {
+			weight, err := strconv.ParseFloat(value, 64)
+			return err == nil && weight == 0
 		}
 	}
 	return false

@@ -11,6 +11,23 @@ func TestRestIsForFollowersThatEnd(t *testing.T) {
 	r := start(t)
 	wantLine(t, r.get("/p/window?rest=9", "Accept", "application/x-ndjson"), 400, "say ?for= as well")
 	wantLine(t, r.get("/p/window?for=1&rest=x", "Accept", "application/x-ndjson"), 400, "bad ?rest=")
+	for _, path := range []string{"/p/window?follow=true&rest=1", "/p/window?follow=true&for=1", "/topic/window?for=1", "/p/window?for=1"} {
+		wantLine(t, r.get(path), 400, "for followers of events or lines")
+	}
+}
+
+func TestATypeWithAWeightOfZeroIsNotAccepted(t *testing.T) {
+	r := start(t)
+	for accept, want := range map[string]string{
+		"text/html":                      "text/html",
+		"text/plain;q=0, text/html;q=.5": "text/html",
+		"text/html;q=0":                  "text/plain",
+		"text/html; level=1; Q=0.000":    "text/plain",
+	} {
+		if a := r.get("/", "Accept", accept); !strings.HasPrefix(a.header.Get("Content-Type"), want) {
+			t.Errorf("Accept: %s gets %s", accept, a.header.Get("Content-Type"))
+		}
+	}
 }
 
 // TestAFollowerHearsThatAMessageHadBegunBefore joins in the middle of one.
