@@ -46,6 +46,10 @@ func theBoxDoesWhatItSays(t *testing.T, b *chromium) {
 	other.until("[...document.querySelectorAll('#log .entry b')].at(-1).textContent === 'sent'")
 	p.shows("log", "through the pipe")
 	p.inBothSchemes("home-box")
+	p.do(view(500, "light"))
+	if hole := js[float64](p, "document.getElementById('channel').parentElement.getBoundingClientRect().top - document.getElementById('box').getBoundingClientRect().top"); hole > 40 {
+		t.Errorf("at 500 px there is a hole of %.0f px above the first field", hole)
+	}
 
 	p.click("#receive")
 	p.shows("log", "waiting for a message")

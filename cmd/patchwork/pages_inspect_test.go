@@ -56,7 +56,7 @@ func aHookIsInspected(t *testing.T, b *chromium) {
 		t.Fatalf("the channel in the address is not in the field: %q", got)
 	}
 	p.fill("secret", "wrong\r")
-	p.shows("state", "this needs the channel's secret")
+	p.shows("state", "This needs the channel’s secret. Type it into its field.")
 	p.notes("status of 401")
 	p.fill("secret", secret+"\r")
 	p.shows("state", "Watching.")
@@ -207,6 +207,15 @@ func aWebhookIsMadeAndWatched(t *testing.T, b *chromium) {
 	url := strings.Fields(command)[2]
 	r.send(t, "POST", strings.TrimPrefix(url, "http://"+r.http), `{"hello":"world"}`)
 	p.shows("messages", `"hello": "world"`)
+	if gap := js[float64](p, "document.getElementById('hook').getBoundingClientRect().top - document.getElementById('watch').getBoundingClientRect().bottom"); gap < 10 {
+		t.Errorf("the cards are %v px apart", gap)
+	}
+	p.click("#make") // another one, whose messages those of the first are not
+	p.until("document.getElementById('messages').childElementCount === 0")
+	p.shows("state", "Watching.")
+	url = strings.Fields(js[string](p, "document.getElementById('hook-send').textContent"))[2]
+	r.send(t, "POST", strings.TrimPrefix(url, "http://"+r.http), `{"hello":"again"}`)
+	p.shows("messages", `"hello": "again"`)
 	p.click("#go")
 	p.shows("state", "Not watching any more.")
 	p.click("#clear")

@@ -75,6 +75,14 @@ func twoTabsAndAnSSHClientChat(t *testing.T, b *chromium) {
 		t.Errorf("alice sees her own line %d times, want once, as she typed it", n)
 	}
 	alice.inBothSchemes("terminal-chat")
+	for _, size := range [][2]int64{{1000, 1100}, {1280, 900}} {
+		bob.do(chromedp.EmulateViewport(size[0], size[1]), chromedp.Reload())
+		bob.shows("state", "Connected.")
+		bob.until("document.activeElement.id === 'text'")
+		if cut := js[float64](bob, "Math.max(scrollY, document.getElementById('line').getBoundingClientRect().bottom - innerHeight)"); cut > 0 {
+			t.Errorf("at %v, %.0f px of what is needed to chat are out of sight", size, cut)
+		}
+	}
 	if got := js[string](bob, "location.search"); got != "?topic=parlour&autoConnect=true" {
 		t.Errorf("the address to come back to is %q", got)
 	}

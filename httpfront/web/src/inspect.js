@@ -4,7 +4,7 @@
 import { $, copyButton, copyable, el, save, size } from "./dom.js";
 import { channelOf, pathOf } from "./channel.js";
 import { Link, closed, open, refused } from "./link.js";
-import { refusal } from "./refusal.js";
+import { noSecret, refusal } from "./refusal.js";
 import { asCurl } from "./curl.js";
 import { joined, shownBody } from "./body.js";
 import { thinned } from "./thin.js";
@@ -48,7 +48,10 @@ $("pause").onclick = () => {
   stale = [];
   draw();
 };
-$("clear").onclick = () => {
+$("clear").onclick = clear;
+count();
+
+function clear() {
   entries = [];
   unfinished = new Map();
   undrawn = new Set();
@@ -56,8 +59,7 @@ $("clear").onclick = () => {
   held = total = gone = missed = 0;
   $("messages").replaceChildren();
   count();
-};
-count();
+}
 
 // channelInAddress is what stands behind /inspect/.
 function channelInAddress() {
@@ -80,6 +82,7 @@ async function make() {
   const answer = await fetch("/r", { cache: "no-store" });
   if (!answer.ok) throw new Error(await refusal(answer));
   const { channel, secret } = await answer.json();
+  clear(); // what is there came by another channel
   $("channel").value = "r/" + channel;
   $("secret").value = secret;
   $("hook").hidden = false;
@@ -109,7 +112,7 @@ function watch() {
     onMessage: take,
     onState: (name, text) => {
       if (link === null) return;
-      state(name, name === open && !text.includes("polling") ? "Watching. What is sent now appears here." : text);
+      state(name, name === open && !text.includes("polling") ? "Watching. What is sent now appears here." : text === noSecret ? noSecret + " Type it into its field." : text);
       if (name === open && unfinished.size > 0) cutAll();
       if (name === refused || name === closed) leave();
       if (name === refused) $("secret").focus();
