@@ -76,9 +76,10 @@ func twoTabsAndAnSSHClientChat(t *testing.T, b *chromium) {
 	}
 	alice.inBothSchemes("terminal-chat")
 	for _, size := range [][2]int64{{1000, 1100}, {1280, 900}} {
-		bob.do(chromedp.EmulateViewport(size[0], size[1]), chromedp.Reload())
+		bob.do(chromedp.EmulateViewport(size[0], size[1]), chromedp.Navigate("about:blank"), chromedp.Navigate("http://"+r.http+"/terminal?topic=parlour&autoConnect=true"))
 		bob.shows("state", "Connected.")
 		bob.until("document.activeElement.id === 'text'")
+		bob.picture(fmt.Sprintf("terminal-begins-%d", size[0]))
 		if cut := js[float64](bob, "Math.max(scrollY, document.getElementById('line').getBoundingClientRect().bottom - innerHeight)"); cut > 0 {
 			t.Errorf("at %v, %.0f px of what is needed to chat are out of sight", size, cut)
 		}

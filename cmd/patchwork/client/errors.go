@@ -62,6 +62,7 @@ func (e *AnswerError) Error() string {
 			to = u.Scheme + "://" + u.Host
 		}
 		return fmt.Sprintf("%s answers with a redirect; %s", e.base, e.from.use(to))
+	case e.badName() && strings.Contains(line, "is not a user"): // which says what one is
 	case e.badName() && e.user:
 		advice = "with -n u a channel is USER/CHANNEL, in words with single slashes between"
 	case e.badName():
