@@ -120,7 +120,8 @@ func (c *Client) Explain(ctx context.Context, err error) error {
 		return say("%s does not speak https; %s", c.Base, c.From.use("http://"+c.Base.Host))
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid):
 		return say("the certificate of %s is not good: %v; SSL_CERT_FILE can name another authority", c.Base.Host, errors.Unwrap(err))
-	case strings.Contains(err.Error(), "malformed HTTP"):
+	case strings.Contains(err.Error(), "malformed HTTP"),
+		strings.Contains(err.Error(), "readLoopPeekFailLocked: %!w(<nil>)"): // net/http, when the other side speaks first, as SSH does
 		return say("what answers at %s speaks no HTTP, as if host or port were those of something else; %s", c.Base, c.From.look())
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return say("%s does not answer in time; look at the network, or %s", c.Base, c.From.look())

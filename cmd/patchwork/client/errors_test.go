@@ -21,7 +21,10 @@ func TestAConnectionThatEndsIsToldWithoutSockets(t *testing.T) {
 			io.ReadFull(c, make([]byte, 100))
 			c.SetLinger(0)
 		},
-		"closed in the answer": func(c *net.TCPConn) { io.WriteString(c, "HTTP/1.1 200") },
+		"closed in the answer": func(c *net.TCPConn) {
+			io.ReadFull(c, make([]byte, 100))
+			io.WriteString(c, "HTTP/1.1 200")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")

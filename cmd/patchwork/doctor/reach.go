@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -29,7 +28,7 @@ func (e *exam) reach(ctx context.Context, tell func(Finding)) bool {
 				continue
 			}
 			if ctx.Err() == nil || errors.Is(err, context.DeadlineExceeded) {
-				tell(bad("relay", "nothing else can be looked at", "%v", e.unreachable(err)))
+				tell(bad("relay", "nothing else can be looked at", "%v", e.cl.Explain(context.Background(), err)))
 			}
 			return false
 		}
@@ -54,14 +53,6 @@ func (e *exam) reach(ctx context.Context, tell func(Finding)) bool {
 		tell(*certificate)
 		return true
 	}
-}
-
-// unreachable words why there is no answer to the first question.
-func (e *exam) unreachable(err error) error {
-	if strings.Contains(err.Error(), "readLoopPeekFailLocked") { // net/http, when the other side speaks first, as SSH does
-		return fmt.Errorf("what answers at %s speaks no HTTP; look at host and port", e.base)
-	}
-	return e.cl.Explain(context.Background(), err)
 }
 
 // recognise tells a Patchwork relay from everything else that answers.
