@@ -94,6 +94,14 @@ func certsToCome(env func(string) string) bool {
 	})
 }
 
+// notThere words why there is no connection to Docker when nothing answers.
+func notThere(host string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) || strings.HasPrefix(err.Error(), "Cannot connect to the Docker daemon") { // which has no type
+		return fmt.Errorf("no Docker answers at %s; start it, or say with %s where it is", host, client.EnvOverrideHost)
+	}
+	return err
+}
+
 // connection works with Docker until that breaks or ctx ends.
 func (w *watch) connection(ctx context.Context) error {
 	docker, err := client.New(client.FromEnv)
@@ -102,7 +110,7 @@ func (w *watch) connection(ctx context.Context) error {
 	}
 	defer docker.Close()
 	if err := ping(ctx, docker, client.PingOptions{NegotiateAPIVersion: true}); err != nil {
-		return err
+		return notThere(docker.DaemonHost(), err)
 	}
 	now := w.synchronize(dockerTime(ctx, docker))
 
