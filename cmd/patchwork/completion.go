@@ -17,8 +17,8 @@ func completionCommand() *cli.Command {
 		Name:      "completion",
 		Usage:     "write what makes a shell complete patchwork's commands and flags",
 		UsageText: "patchwork completion bash|zsh|fish",
-		Description: "bash: . <(patchwork completion bash)\n" +
-			"zsh:  . <(patchwork completion zsh), after compinit\n" +
+		Description: "bash: eval \"$(patchwork completion bash)\"\n" +
+			"zsh:  eval \"$(patchwork completion zsh)\", after compinit\n" +
 			"fish: patchwork completion fish | source",
 		Action: func(c *cli.Context) error {
 			args, err := cmdline.PlainWords(c, 1, 1)

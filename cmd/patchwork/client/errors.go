@@ -179,6 +179,11 @@ func Passing(err error) bool {
 	return errors.As(err, &link) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
+// NoRelay is the error of an answer that no relay gives.
+func (c *Client) NoRelay() error {
+	return fmt.Errorf("%s does not answer as a relay does; %s", c.Base, c.From.look())
+}
+
 // Broken is a body that ended before its end.
 func Broken(err error) error {
 	return &LinkError{"the message was cut off before it was whole; ask its sender to send it again", err}

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -30,7 +29,7 @@ func (c *Client) MakeHook(ctx context.Context, space string) (Hook, error) {
 	defer resp.Body.Close()
 	err = json.NewDecoder(io.LimitReader(resp.Body, 4<<10)).Decode(&h)
 	if err != nil || !HookWord.MatchString(h.Channel) || !HookWord.MatchString(h.Secret) {
-		return Hook{}, fmt.Errorf("%s does not answer as a relay does; %s", c.Base, c.From.look())
+		return Hook{}, c.NoRelay()
 	}
 	return h, nil
 }

@@ -60,7 +60,7 @@ func download(c *cli.Context, cl *client.Client) error {
 				cl.Secret = ""
 			}
 		}
-		cl.Base, from = link.base, "/"+client.Escaped(link.channel)
+		cl.Base, cl.From, from = link.base, client.OriginArgument, "/"+client.Escaped(link.channel)
 		if link.key != nil {
 			opening.all = []age.Identity{link.key}
 		}

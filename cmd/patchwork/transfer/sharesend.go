@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -76,7 +75,7 @@ func (s *sharing) gathered(ctx context.Context, want int) error {
 		for _, counter := range []string{"Patch-Consumers", "Patch-Subscribers"} {
 			n, err := strconv.Atoi(resp.Header.Get(counter))
 			if err != nil {
-				return fmt.Errorf("%s does not answer as a relay does; look at PATCHWORK_SERVER", s.c.Base)
+				return s.c.NoRelay()
 			}
 			there += n
 		}
