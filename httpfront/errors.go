@@ -142,7 +142,7 @@ func (s *Server) tell(w *response, r *http.Request, code int, line string, err e
 
 // linger is how long a client that still sends when it is answered has to hear
 // the answer: closing at once would reset the connection, answer and all.
-const linger = time.Second
+const linger = 2 * time.Second
 
 // drain reads what a client still sends, until it has sent its request, stops, or
 // linger is over.
