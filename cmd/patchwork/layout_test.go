@@ -21,8 +21,9 @@ var mayImport = map[string][]string{
 	"httpfront": {"broker", "acl", "tunnel", "notify", "docs"}, // it shows the manual
 	"sshfront":  {"broker", "acl", "tunnel"},
 	"deploy":    {},
-	"cmd":       {"broker", "acl", "tunnel", "notify", "httpfront", "sshfront", "cmdline", "client", "transfer", "doctor", "bench"},
-	"pipemgr":   {}, // a client like any other: it knows the relay by SSH alone
+	"cmd":       {"broker", "acl", "tunnel", "notify", "httpfront", "sshfront", "cmdline", "client", "transfer", "doctor", "bench", "interrupt"},
+	"interrupt": {},
+	"pipemgr":   {"interrupt"}, // a client like any other: it knows the relay by SSH alone
 
 	// Clients know the relay by its URLs alone.
 	"cmdline":  {},

@@ -86,8 +86,12 @@ func (s *sharing) offerEnded(p posted) error {
 		}
 	}
 	s.graceAt = time.Now()
-	if s.took > s.begun {
-		s.graceAt = time.Now().Add(map[bool]time.Duration{false: graceForReports, true: graceInBroadcast}[s.broadcast])
+	switch {
+	case s.took <= s.begun: // all have reported
+	case s.broadcast:
+		s.graceAt = s.graceAt.Add(graceInBroadcast)
+	default:
+		s.graceAt = s.graceAt.Add(graceForReports)
 	}
 	for _, peer := range s.peers {
 		if peer.posting == nil && peer.lateAt.IsZero() {
