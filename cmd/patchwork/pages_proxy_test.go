@@ -175,10 +175,10 @@ func writes(t *testing.T, r *relay, channel string) io.WriteCloser {
 	return writing
 }
 
-// aMessageLongerThanPollsIsReadOn sends a message that comes for longer than polls
-// last. The poll that has its beginning stays for its end; others end meanwhile.
-func aMessageLongerThanPollsIsReadOn(t *testing.T, b *chromium) {
-	r, _ := pageRelay(t)
+// polls inspects a public channel through a proxy that holds answers back. What it
+// returns besides the page hears of each poll that ends.
+func polls(t *testing.T, b *chromium, r *relay, channel string) (*tab, <-chan struct{}) {
+	t.Helper()
 	ended := make(chan struct{}, 100)
 	look := b.open(t, proxied(t, r, func(res *http.Response) error {
 		err := holdBack(res)
@@ -186,12 +186,25 @@ func aMessageLongerThanPollsIsReadOn(t *testing.T, b *chromium) {
 			ended <- struct{}{}
 		}
 		return err
-	})+"/inspect/p/slow")
+	})+"/inspect/p/"+channel)
 	look.click("#go")
 	look.shows("state", "Connected by polling")
+	return look, ended
+}
+
+// forget drops what was heard so far.
+func forget(ended <-chan struct{}) {
 	for len(ended) > 0 {
 		<-ended
 	}
+}
+
+// aMessageLongerThanPollsIsReadOn sends a message that comes for longer than polls
+// last. The poll that has its beginning stays for its end; others end meanwhile.
+func aMessageLongerThanPollsIsReadOn(t *testing.T, b *chromium) {
+	r, _ := pageRelay(t)
+	look, ended := polls(t, b, r, "slow")
+	forget(ended)
 	message := writes(t, r, "slow")
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -224,20 +237,9 @@ func aMessageLongerThanPollsIsReadOn(t *testing.T, b *chromium) {
 // shown whole.
 func aSlowMessageHoldsUpNoOther(t *testing.T, b *chromium) {
 	r, _ := pageRelay(t)
-	ended := make(chan struct{}, 100)
-	look := b.open(t, proxied(t, r, func(res *http.Response) error {
-		err := holdBack(res)
-		if res.Request.URL.Query().Has("for") {
-			ended <- struct{}{}
-		}
-		return err
-	})+"/inspect/p/mixed")
-	look.click("#go")
-	look.shows("state", "Connected by polling")
+	look, ended := polls(t, b, r, "mixed")
 	const shown = "document.getElementById('messages').textContent"
-	for len(ended) > 0 {
-		<-ended
-	}
+	forget(ended)
 	select { // now as few are open as ever
 	case <-ended:
 	case <-time.After(patience):
@@ -256,9 +258,7 @@ func aSlowMessageHoldsUpNoOther(t *testing.T, b *chromium) {
 	second := writes(t, r, "mixed")
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for len(ended) > 0 {
-		<-ended
-	}
+	forget(ended)
 	lines := 0
 	for others := 0; others < 4; lines++ {
 		fmt.Fprintf(second, "second %d\n", lines) //nolint:errcheck // the page shows it
