@@ -2,6 +2,8 @@ package transfer
 
 import (
 	"archive/tar"
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,9 +11,77 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
+
+	"patchwork/cmd/patchwork/client"
 )
+
+// unpacked is a directory that came, laid beside its place.
+type unpacked struct {
+	hull   string                 // a directory of our own, which holds it as inner
+	inner  string                 // the directory
+	sum    []byte                 // of the bytes that it is made of
+	finish func(dir string) error // sets the modes in it, at its place
+}
+
+// prepare unpacks a directory when all of it has come in this run, so that the sender
+// is not told that all is well before it is. Of what was there before it is not known
+// yet whether it is of this file.
+func (d *downloading) prepare(ctx context.Context) error {
+	if n, _ := d.sum.sum(); d.kind != kindTar || d.part == nil || n < d.size || d.found {
+		return nil
+	}
+	return d.lay(ctx)
+}
+
+// lay unpacks what came beside its place, unless it lies there.
+func (d *downloading) lay(ctx context.Context) error {
+	_, sum := d.sum.sum()
+	if d.dir != nil && bytes.Equal(d.dir.sum, sum) {
+		return nil
+	}
+	d.discard()
+	if _, err := os.Lstat(d.output); err == nil {
+		return fmt.Errorf("%s exists, and a directory came; move it away and unpack the tar file %s", d.output, d.part.Name())
+	}
+	if _, err := d.part.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	hull, err := os.MkdirTemp(filepath.Dir(d.output), "."+filepath.Base(d.output)+".part-")
+	if err != nil {
+		return client.FileError(err)
+	}
+	d.dir = &unpacked{hull: hull, inner: filepath.Join(hull, "dir"), sum: sum}
+	if d.dir.finish, err = unpack(&stoppable{d.part, ctx}, d.dir.inner, d.size); err != nil {
+		d.discard()
+		return client.FileError(err)
+	}
+	return nil
+}
+
+// discard takes away what was unpacked and has no place yet.
+func (d *downloading) discard() {
+	if d.dir != nil {
+		os.RemoveAll(d.dir.hull) //nolint:errcheck // empty by then, or what is there is no use
+		d.dir = nil
+	}
+}
+
+// unpack makes a directory of what came, which appears whole or not at all.
+func (d *downloading) unpack(ctx context.Context) error {
+	if err := d.lay(ctx); err != nil {
+		return err
+	}
+	if err := os.Rename(d.dir.inner, d.output); err != nil {
+		return err
+	}
+	if err := d.dir.finish(d.output); err != nil {
+		return err
+	}
+	return os.Remove(d.part.Name())
+}
 
 // unpack lays the directory of a tar file, which has size bytes, at the new directory
 // dir, without the archive's own name for it. Nothing is written outside of dir, and
