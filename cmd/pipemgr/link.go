@@ -15,8 +15,9 @@ import (
 
 const (
 	// probation is how long a session has to last before something counts as received
-	// by a relay that does not tell, and before the next one is believed at once. SSH takes data before the command has looked at
-	// its arguments and rights: what it refuses then has to be sent again.
+	// by a relay that does not tell, and before the next one is believed at once. SSH
+	// takes data before the command has looked at its arguments and rights: what it
+	// refuses then has to be sent again.
 	probation = 2 * time.Second
 	// published is how a Patchwork relay is asked how far it is: it answers yes when
 	// so many bytes have been published. Other relays answer no, but do so after

@@ -118,8 +118,8 @@ func (t *tail) stream(ctx context.Context, docker *client.Client) (time.Duration
 	return t.trouble.close(t.readOn), err
 }
 
-// removed tells, once, that something was lost with the container. Whether it was on the right
-// network is not known of one that was removed at once.
+// removed tells, once, that something was lost with the container. Whether it was on
+// the right network is not known of one that was removed at once.
 func (t *tail) removed() {
 	if t.unread && (t.wanted || t.pipe.networks == nil) {
 		t.pipe.log.Warn("a container was removed before its log was read to the end; what was left is lost", "container", t.name, "id", t.shortID())
