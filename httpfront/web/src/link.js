@@ -22,6 +22,7 @@ const windowSeconds = 4;
 const windowEvery = 3_000;
 const longSeconds = 20; // with windowSeconds less than the half minute that proxies wait for an answer
 const longWindows = 2;
+const leftMost = 16; // parts that a window keeps of a message which it has left to another one
 const remembered = 4096; // messages that are known again in a second window
 
 const names = { socket: "WebSocket", events: "server-sent events", polling: "polling" };
@@ -314,16 +315,22 @@ export class Link {
     try {
       for await (const line of lines(answer.body)) {
         if (line === "") continue;
-        const m = messageOf(line);
+        let m = messageOf(line);
         const before = this.#seen.get(m.id);
         if (before !== self) {
           if (self.number <= before?.over) continue; // another one shows it
           if (before === undefined && this.#leaves(m, self, windows)) {
-            if (!m.late) left.set(m.id, [...(left.get(m.id) ?? []), m]);
+            const parts = left.get(m.id);
+            if (m.late) continue;
+            if (parts === undefined) left.set(m.id, [m]);
+            else if (parts?.length < leftMost) parts.push(m);
+            else left.set(m.id, null); // too many to be kept
             continue;
           }
           this.#seen.set(m.id, self);
-          if (before === undefined) left.get(m.id)?.forEach((part) => this.#deliver(part));
+          const parts = before === undefined ? left.get(m.id) : undefined;
+          if (parts === null) m = { ...m, late: true };
+          else parts?.forEach((part) => this.#deliver(part));
         }
         left.delete(m.id);
         if (this.#seen.size > remembered) this.#seen.delete(this.#seen.keys().next().value);
