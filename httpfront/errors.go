@@ -82,7 +82,7 @@ func isNetError(err error) bool {
 // fail answers a request that ended with an error: with one line while nothing
 // was answered yet, else by cutting the connection.
 func (s *Server) fail(w *response, r *http.Request, err error) {
-	w.failure = err
+	w.fails(err)
 	if w.hijacked {
 		return // whoever hijacked it has closed it
 	}
@@ -151,11 +151,15 @@ func drain(conn net.Conn, r *http.Request) {
 		return
 	}
 	conn.SetReadDeadline(time.Now().Add(linger)) //nolint:errcheck // the read says it
-	rest := io.Reader(conn)
-	if r.Header.Get("Expect") == "" { // to such a client reading the body would say: go on
-		rest = r.Body
+	// To a client that expects a 100, reading the body would say: go on. A chunked body
+	// whose reading was interrupted stays so.
+	var err error
+	if r.Header.Get("Expect") == "" {
+		_, err = io.Copy(io.Discard, r.Body)
 	}
-	io.Copy(io.Discard, rest)             //nolint:errcheck // the connection ends either way
+	if r.Header.Get("Expect") != "" || err != nil {
+		io.Copy(io.Discard, conn) //nolint:errcheck // the connection ends either way
+	}
 	conn.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // nobody reads any more
 }
 

@@ -33,6 +33,9 @@ type response struct {
 	// what a client would ask next on a kept one, nobody would read.
 	beaten atomic.Bool
 
+	stopping sync.Mutex // guards failed, and the read deadline until then
+	failed   bool       // the request has failed: who read its body has stopped, or will
+
 	interim sync.Mutex // guards all below, and interim responses against each other
 	asked   bool       // net/http may be sending the 100 Continue that the client expects
 	drawn   bool       // the body was read from: the client does not wait for a 100 Continue any more
@@ -61,6 +64,24 @@ func (w *response) begin(status int) {
 	if w.beaten.Load() {
 		w.Header().Set("Connection", "close")
 	}
+}
+
+// stopReading has whoever reads the request's body stop, at once. It does nothing when
+// the request has failed already: the answer needs the connection then.
+func (w *response) stopReading() {
+	w.stopping.Lock()
+	defer w.stopping.Unlock()
+	if !w.failed {
+		http.NewResponseController(w.ResponseWriter).SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // it only makes a 502 come sooner
+	}
+}
+
+// fails notes that the request has failed.
+func (w *response) fails(err error) {
+	w.failure = err
+	w.stopping.Lock()
+	w.failed = true
+	w.stopping.Unlock()
 }
 
 // Unwrap is for http.ResponseController.

@@ -37,10 +37,7 @@ func (s *Server) message(w *response, r *http.Request, c channel) broker.Message
 		return m
 	}
 	m.Body = &liveBody{Reader: r.Body, conn: connOf(r), w: w}
-	rc := http.NewResponseController(w.ResponseWriter)
-	m.Stop = sync.OnceFunc(func() {
-		rc.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // it only makes a 502 come sooner
-	})
+	m.Stop = sync.OnceFunc(w.stopReading)
 	return m
 }
 
