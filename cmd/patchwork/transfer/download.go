@@ -74,7 +74,7 @@ func download(c *cli.Context, cl *client.Client) error {
 	}
 	d := &downloading{
 		c: cl, path: from, query: query, patience: c.Duration("patience"), force: c.Bool("force"),
-		opening: opening, keys: map[int][]byte{}, sum: newDigest(),
+		opening: opening, keys: map[int][]byte{}, sum: newDigest(), lookAfter: lookAfter,
 		link: client.NewLink(cl, ""),
 	}
 	if output != "-" {

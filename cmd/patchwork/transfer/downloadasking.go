@@ -33,9 +33,9 @@ func (d *downloading) newHook(ctx context.Context) (client.Hook, error) {
 // askAgain is how long an answer is waited for before it is asked for once more.
 const askAgain = 20 * time.Second
 
-// hintAfter is how long a report waits to be taken before the user hears what may be
-// the matter.
-const hintAfter = 15 * time.Second
+// lookAfter is how long a report waits to be taken before another sender is looked for.
+// One that lives may take so long to come back after the relay was away.
+const lookAfter = 20 * time.Second
 
 // ask reports what is there and waits for the answer, again and again.
 func (d *downloading) ask(ctx context.Context) (*http.Response, error) {
@@ -44,13 +44,7 @@ func (d *downloading) ask(ctx context.Context) (*http.Response, error) {
 	r := report{Offset: n, Found: d.found, Attempt: d.attempt, Proof: proof(d.keys[d.attempt], "have", sum)}
 	until := time.Now().Add(d.patience)
 	for {
-		hint := time.AfterFunc(hintAfter, func() {
-			d.hinted.Do(func() {
-				d.c.Say("the sender does not answer; if it was started anew, stop this with Ctrl-C and run the same command again, which goes on from here")
-			})
-		})
-		err := d.say(ctx, r, d.patience)
-		hint.Stop()
+		err := d.reach(ctx, r)
 		if err == nil {
 			until = time.Now().Add(d.patience) // it is there
 			var resp *http.Response
@@ -77,6 +71,65 @@ func (d *downloading) ask(ctx context.Context) (*http.Response, error) {
 			return nil, err
 		}
 	}
+}
+
+// reach sends a report. If nobody takes it for a while, its sender may be gone for
+// good: then it waits at the channel as well, for one that was started anew, and
+// returns an *offeredAnew with what comes there first.
+func (d *downloading) reach(ctx context.Context, r report) error {
+	saying, said := context.WithCancel(ctx)
+	defer said()
+	answered := make(chan error, 1)
+	go func() { answered <- d.say(saying, r, d.patience) }()
+	late := time.NewTimer(d.lookAfter)
+	defer late.Stop()
+	select {
+	case err := <-answered:
+		return err
+	case <-late.C:
+	}
+	if r.Offset > 0 && d.part == nil {
+		return <-answered // what has gone to standard output cannot be compared with another's
+	}
+	if !d.hinted {
+		d.hinted = true
+		d.c.Say("the sender does not answer; waiting for it, or for somebody who shares the file anew")
+	}
+	looking, found := context.WithCancel(ctx)
+	offers := make(chan *http.Response, 1)
+	go func() {
+		offer, err := d.c.Do(looking, client.Call{Method: http.MethodGet, Path: d.path})
+		if err == nil {
+			offer.Body = &endingBody{offer.Body, found}
+			offers <- offer
+		}
+		close(offers)
+	}()
+	select {
+	case offer := <-offers:
+		if offer != nil {
+			return &offeredAnew{offer}
+		}
+		found() // the relay is away, or lets nobody wait longer: so it is for the report
+		return <-answered
+	case err := <-answered:
+		found()
+		if offer := <-offers; offer != nil {
+			offer.Body.Close() // it is offered again
+		}
+		return err
+	}
+}
+
+// endingBody ends what it needs when it is closed.
+type endingBody struct {
+	io.ReadCloser
+	end context.CancelFunc
+}
+
+func (b *endingBody) Close() error {
+	defer b.end()
+	return b.ReadCloser.Close()
 }
 
 // take does what an answer says. done is true when it was the last.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"time"
 
 	"patchwork/cmd/patchwork/client"
@@ -39,16 +38,35 @@ type downloading struct {
 	sum     *digest        // of what has come
 	found   bool           // all that is there was there before
 
-	hinted sync.Once // of what to do about a sender that was started anew
-	dir    *unpacked // what came, if it is a directory and all is there
+	lookAfter time.Duration // how long a report waits to be taken before another sender is looked for
+	hinted    bool          // that one is looked for
+	dir       *unpacked     // what came, if it is a directory and all is there
 }
 
+// run receives what is offered on the channel. When its sender is gone and somebody
+// offers a file there anew, it goes on with that, as the same command would if it were
+// run again. It returns when all is there, when it cannot be, or when ctx ends.
 func (d *downloading) run(ctx context.Context) error {
 	resp, err := d.c.Do(ctx, client.Call{Method: http.MethodGet, Path: d.path, Query: d.query})
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	for {
+		err := d.receive(ctx, resp)
+		resp.Body.Close()
+		var anew *offeredAnew
+		if !errors.As(err, &anew) {
+			return err
+		}
+		d.c.Say("the file is offered anew; going on with that")
+		resp, d.link, d.hinted = anew.offer, client.NewLink(d.c, ""), false
+		d.sum.reset()
+		d.keys, d.attempt, d.found = map[int][]byte{}, 0, false
+	}
+}
+
+// receive takes one offer, and all that comes after it.
+func (d *downloading) receive(ctx context.Context, resp *http.Response) (err error) {
 	h := resp.Header
 	d.sealed = h.Get(sealHeader) != ""
 	switch h.Get(transferHeader) {
@@ -72,6 +90,9 @@ func (d *downloading) run(ctx context.Context) error {
 	d.meter = newMeter(d.c.Stderr, d.size, cmdline.FirstOf(filepath.Base(d.output), "-"))
 	if err := d.transfer(ctx, resp); err != nil {
 		d.meter.line(d.c.Stderr)
+		if errors.As(err, new(*offeredAnew)) {
+			return err
+		}
 		if ctx.Err() == nil && !errors.As(err, new(toldError)) {
 			d.giveUp(ctx, err)
 		}
@@ -86,6 +107,11 @@ func (d *downloading) run(ctx context.Context) error {
 func (d *downloading) clear() bool { return !d.sealed && d.opening.expects() }
 
 var errClear = errors.New("what came is not encrypted, but a key or passphrase was given for it; ask its sender, or leave them away (link, -i, PATCHWORK_PASSPHRASE)")
+
+// offeredAnew is why a sender is waited for no longer: there is another offer.
+type offeredAnew struct{ offer *http.Response }
+
+func (*offeredAnew) Error() string { return "the file is offered anew" }
 
 // toldError is the sender's own word that it is over.
 type toldError struct{ text string }

@@ -172,7 +172,8 @@ type opening struct {
 	all   []age.Identity
 }
 
-// expects tells whether the user has said that what comes is encrypted.
+// expects tells whether the user has said that what comes is encrypted, or something
+// came that was.
 func (o *opening) expects() bool {
 	return o.all != nil || len(o.files) > 0 || os.Getenv(passphraseVariable) != ""
 }

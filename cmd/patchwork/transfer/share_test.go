@@ -84,7 +84,7 @@ func testRelay(t *testing.T) *url.URL {
 // awaitProducers waits until so many producers wait at a hook.
 func awaitProducers(t *testing.T, c *client.Client, hook client.Hook, want int) {
 	t.Helper()
-	for late := time.After(20 * time.Second); ; {
+	for late := time.After(time.Minute); ; {
 		resp, err := c.Do(t.Context(), client.Call{Method: http.MethodHead, Path: "/r/" + hook.Channel, Secret: hook.Secret})
 		if err != nil {
 			t.Fatal(err)
@@ -118,7 +118,7 @@ func testDownload(t *testing.T, base *url.URL, channel string) (string, error) {
 func testShare(t *testing.T, base *url.URL, over http.RoundTripper, name string) (*sharing, *strings.Builder) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(file, bytes.Repeat([]byte("0123456789"), 1000), 0o600); err != nil {
+	if err := os.WriteFile(file, bytes.Repeat([]byte("0123456789"), 20_000), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	said := &strings.Builder{}
