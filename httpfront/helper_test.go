@@ -23,7 +23,7 @@ import (
 
 // patience is how long a test waits for what has to happen. It costs nothing
 // where all is well.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // longest is how long a request may take: some wait for minutes.
 const longest = 3 * time.Minute

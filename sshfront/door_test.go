@@ -90,7 +90,7 @@ func (l *lockedBuffer) String() string {
 // eventually waits for a fact that has no event to wait for.
 func eventually(t *testing.T, what string, fact func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

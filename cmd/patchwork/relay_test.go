@@ -31,7 +31,7 @@ type relay struct {
 
 // patience is how long a test waits for what has to happen. It is long, as the
 // machine may be slow, and costs nothing where all is well.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 var listening = regexp.MustCompile(`msg=listening http=(\S+) ssh=(\S+)`)
 
