@@ -124,7 +124,7 @@ func cutDownload(t *testing.T, base *url.URL, like *sharing, key *seal) ([]byte,
 	}))
 	var sending sync.WaitGroup
 	sending.Go(func() { gone.send(t.Context(), gone.message(gone.path), io.NopCloser(half)) }) //nolint:errcheck // it fails
-	sending.Go(func() { // it has heard of the receiver
+	sending.Go(func() {                                                                        // it has heard of the receiver
 		if resp, err := gone.c.Do(t.Context(), client.Call{Method: http.MethodGet, Path: "/r/" + gone.back.Channel, Secret: gone.back.Secret}); err == nil {
 			io.Copy(io.Discard, resp.Body) //nolint:errcheck // see above
 			resp.Body.Close()

@@ -113,9 +113,16 @@ func (d *downloading) reach(ctx context.Context, r report) error {
 		found() // the relay is away, or lets nobody wait longer: so it is for the report
 		return <-answered
 	case err := <-answered:
+		select {
+		case offer := <-offers:
+			if offer != nil { // closed unread it might count as received; the other sender offers again
+				return &offeredAnew{offer}
+			}
+		default:
+		}
 		found()
 		if offer := <-offers; offer != nil {
-			offer.Body.Close() // it is offered again
+			offer.Body.Close()
 		}
 		return err
 	}
