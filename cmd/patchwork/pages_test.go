@@ -56,16 +56,23 @@ func TestPages(t *testing.T) {
 		"a cut transfer goes on":         aCutTransferGoesOn,
 
 		"blocked WebSockets are done without":  blockedWebSocketsAreDoneWithout,
-		"held back streams are polled":         heldBackStreamsArePolled,
-		"a failed poll loses nothing":          aFailedPollLosesNothing,
-		"a slow message holds up no other":     aSlowMessageHoldsUpNoOther,
-		"a longer message is read on":          aMessageLongerThanPollsIsReadOn,
-		"a message without end":                aMessageWithoutEndIsShownInPieces,
 		"a network that comes back":            aNetworkThatComesBackIsTrustedNoMore,
-		"nginx as it comes is no hindrance":    nginxAsItComesIsNoHindrance,
 		"a relay that restarts is found again": aRelayThatRestartsIsFoundAgain,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b) })
+	}
+	for name, test := range map[string]func(*testing.T, *chromium){
+		"held back streams are polled":      heldBackStreamsArePolled,
+		"a failed poll loses nothing":       aFailedPollLosesNothing,
+		"a slow message holds up no other":  aSlowMessageHoldsUpNoOther,
+		"a longer message is read on":       aMessageLongerThanPollsIsReadOn,
+		"a message without end":             aMessageWithoutEndIsShownInPieces,
+		"nginx as it comes is no hindrance": nginxAsItComesIsNoHindrance,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // polls are mostly waited for
+			test(t, b)
+		})
 	}
 }
 
