@@ -221,15 +221,23 @@ func TestAFollowerMayTakeRequests(t *testing.T) {
 			synctest.Wait()
 		}
 		for i := range got {
-			events, _ := s.Next(t.Context())
-			for !events[0].First { // the end of the one before, if it came by itself
-				events, _ = s.Next(t.Context())
+			events, err := s.Next(t.Context())
+			if err != nil || !events[0].First {
+				t.Fatalf("%+v, %v", events, err)
 			}
+			whole := events[len(events)-1].Last
 			text := "to " + string(events[0].Data)
 			if err := b.Answer(t.Context(), resX, events[0].Info.Reply, msg(text)); err != nil {
 				t.Error(err)
 			}
 			want(t, "a requester", got[i], fmt.Sprint("to ", i), nil)
+			if whole {
+				continue
+			}
+			// its end comes by itself
+			if events, err := s.Next(t.Context()); err != nil || events[0].First || !events[0].Last || len(events[0].Data) > 0 {
+				t.Fatalf("%+v, %v", events, err)
+			}
 		}
 		awaits(t, s)
 		s.Close()
