@@ -64,17 +64,6 @@ func front(t *testing.T, url string, program string, args ...string) {
 	}
 }
 
-// unusedAddress is one of the loopback that nobody listens on.
-func unusedAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // proxyPeer is the address that proxies of these tests come to the relay from, so
 // that it can be told from that of the clients.
 const proxyPeer = "127.0.0.9"
@@ -83,7 +72,7 @@ const proxyPeer = "127.0.0.9"
 // the location name the relay as 127.0.0.1:8080.
 func nginxFront(t *testing.T, r *relay, location []string) string {
 	t.Helper()
-	address := unusedAddress(t)
+	address := unusedAddress()
 	nginxServers(t, "http://"+address, fmt.Sprintf("server { listen %s; location / {\n%s\n} }", address, relayIn(r, location)))
 	return address
 }

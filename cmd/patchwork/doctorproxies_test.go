@@ -60,7 +60,7 @@ func TestDoctorMendsOtherProxies(t *testing.T) {
 		beside.run(t, name, func(t *testing.T) {
 			r := testRelay(t, "--trusted-proxies", "127.0.0.1")
 			ask := func(lines []string) (doctor.Report, int) {
-				address := unusedAddress(t)
+				address := unusedAddress()
 				for i := range lines {
 					lines[i] = strings.ReplaceAll(lines[i], "127.0.0.1:8080", r.http)
 				}
@@ -98,7 +98,7 @@ func relayLine(lines []string) (relay string, others []string) {
 func TestWrittenRedirectsKeepAPost(t *testing.T) {
 	for name, p := range frontedProxies {
 		t.Run(name, func(t *testing.T) {
-			address := unusedAddress(t)
+			address := unusedAddress()
 			p.redirects(t, address, t.TempDir(), directives(doctor.Config(name), true))
 			resp, err := unredirected.Post("http://"+address+"/p/a%2Fb?x=y", "text/plain", strings.NewReader("x")) //nolint:noctx // short
 			if err != nil {

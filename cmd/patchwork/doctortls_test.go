@@ -52,7 +52,7 @@ func selfSigned(t *testing.T, until time.Time) (certFile, keyFile string) {
 func tlsFront(t *testing.T, r *relay, until time.Time, redirect string) (secure, plain, certFile string) {
 	t.Helper()
 	certFile, keyFile := selfSigned(t, until)
-	secure, plain = unusedAddress(t), unusedAddress(t)
+	secure, plain = unusedAddress(), unusedAddress()
 	redirect = strings.ReplaceAll(redirect, "$host", secure) // the real ports are 443 and 80
 	nginxServers(t, "http://"+plain, fmt.Sprintf(`server { listen %s ssl http2; ssl_certificate %s; ssl_certificate_key %s;
 location / { %s } }
@@ -104,7 +104,7 @@ func TestDoctorSeesHeartbeatsBreakHTTP2AndMendsIt(t *testing.T) {
 	r := testRelay(t, "--trusted-proxies", proxyPeer, "--heartbeat", "500ms")
 	certFile, keyFile := selfSigned(t, time.Now().AddDate(1, 0, 0))
 	ask := func(location []string) (doctor.Report, int) {
-		secure, plain := unusedAddress(t), unusedAddress(t)
+		secure, plain := unusedAddress(), unusedAddress()
 		nginxServers(t, "http://"+plain, fmt.Sprintf(`server { listen %s ssl http2; ssl_certificate %s; ssl_certificate_key %s;
 location / { %s } }
 server { listen %s; return 404; }`, secure, certFile, keyFile, relayIn(r, location), plain))

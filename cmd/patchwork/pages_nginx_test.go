@@ -19,12 +19,7 @@ func behindNginx(t *testing.T, r *relay, lines string) string {
 			t.Fatalf("%v; 'make test' installs what the tests need", err)
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := l.Addr().String()
-	l.Close()
+	at := unusedAddress()
 	dir := t.TempDir()
 	conf := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log;
 events {}

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -32,6 +35,23 @@ type relay struct {
 // patience is how long a test waits for what has to happen. It is long, as the
 // machine may be slow, and costs nothing where all is well.
 const patience = time.Minute
+
+// unusedAddress is one of the loopback that nobody listens on. Its port is none that a
+// kernel gives to connections and to those who listen anywhere (Linux: 32768 and
+// above), so it stays free until it is used, and between two uses.
+func unusedAddress() string {
+	for {
+		address := fmt.Sprint("127.0.0.1:", 10000+nextPort.Add(1)%20000)
+		if l, err := net.Listen("tcp", address); err == nil { //nolint:noctx // at once
+			l.Close()
+			return address
+		}
+	}
+}
+
+var nextPort atomic.Uint32
+
+func init() { nextPort.Store(rand.Uint32N(20000)) }
 
 var listening = regexp.MustCompile(`msg=listening http=(\S+) ssh=(\S+)`)
 
