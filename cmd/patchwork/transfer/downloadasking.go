@@ -98,7 +98,7 @@ func (d *downloading) reach(ctx context.Context, r report) error {
 	looking, found := context.WithCancel(ctx)
 	offers := make(chan *http.Response, 1)
 	go func() {
-		offer, err := d.c.Do(looking, client.Call{Method: http.MethodGet, Path: d.path})
+		offer, err := d.c.Do(looking, client.Call{Method: http.MethodGet, Path: d.path}) //nolint:bodyclose // run closes it
 		if err == nil {
 			offer.Body = &endingBody{offer.Body, found}
 			offers <- offer
