@@ -151,13 +151,12 @@ func drain(conn net.Conn, r *http.Request) {
 		return
 	}
 	conn.SetReadDeadline(time.Now().Add(linger)) //nolint:errcheck // the read says it
-	// To a client that expects a 100, reading the body would say: go on. A chunked body
-	// whose reading was interrupted stays so.
-	var err error
-	if r.Header.Get("Expect") == "" {
-		_, err = io.Copy(io.Discard, r.Body)
+	whole := false
+	if r.Header.Get("Expect") == "" { // to such a client reading the body would say: go on
+		_, err := io.Copy(io.Discard, r.Body)
+		whole = err == nil // a chunked body whose reading was interrupted stays so
 	}
-	if r.Header.Get("Expect") != "" || err != nil {
+	if !whole {
 		io.Copy(io.Discard, conn) //nolint:errcheck // the connection ends either way
 	}
 	conn.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // nobody reads any more
