@@ -88,12 +88,17 @@ func (d *downloading) reach(ctx context.Context, r report) error {
 		return err
 	case <-late.C:
 	}
-	if r.Offset > 0 && d.part == nil {
-		return <-answered // what has gone to standard output cannot be compared with another's
+	whom := "it, or for somebody who shares the file anew"
+	alone := r.Offset > 0 && d.part == nil
+	if alone {
+		whom = "it alone, for nobody else can go on with what went to standard output; Ctrl-C ends this"
 	}
 	if !d.hinted {
 		d.hinted = true
-		d.c.Say("the sender does not answer; waiting for it, or for somebody who shares the file anew")
+		d.c.Say("the sender does not answer; waiting for %s", whom)
+	}
+	if alone {
+		return <-answered
 	}
 	looking, found := context.WithCancel(ctx)
 	offers := make(chan *http.Response, 1)
